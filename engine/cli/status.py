@@ -120,7 +120,7 @@ def shown(status: Status, asked: Answers) -> list[Table | Text]:
         ("orders", f"{status.open_orders} open, {status.unknown_orders} without a proven outcome"),
     ]
     if status.fills is not None:
-        rows.append(("fills", f"{status.fills}; {status.denials} denials"))
+        rows.append(("fills", _fills(status)))
     for one in status.losses:
         limits = [
             f"{used} of {limit} {one.currency} {what}"
@@ -159,6 +159,15 @@ def shown(status: Status, asked: Answers) -> list[Table | Text]:
     ]
     parts.append(grid(("", ""), rows))
     return parts
+
+
+def _fills(status: Status) -> str:
+    """By whom they are told: the run, a kept one, or the journals, which know no denials."""
+    denials = "" if status.denials is None else f"; {status.denials} denials"
+    if status.mode != "live" or (status.state != "stopped" and denials):
+        return f"{status.fills}{denials}"
+    of_last = " in the last" if denials else ""
+    return f"{status.fills} in the journal, over all runs{denials}{of_last}"
 
 
 def _head(status: Status, asked: Answers) -> str:

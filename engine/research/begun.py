@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -93,8 +93,17 @@ def _locked(path: Path, told: Begun) -> int:
 
 def begun_below(where: Path) -> list[Found]:
     """Marks in a folder and the folders in it, oldest first; of a damaged one nothing is told."""
+    return _marks(where, STATE_PLACES)
+
+
+def begun_in(state_dir: Path) -> list[Found]:
+    """Those of one state folder."""
+    return _marks(state_dir, ("",))
+
+
+def _marks(where: Path, places: Iterable[str]) -> list[Found]:
     found: dict[Path, Found] = {}
-    for place in STATE_PLACES:
+    for place in places:
         for path in where.glob(f"{place}{RUNS}/.*{SUFFIX}"):
             one = _looked_at(path)
             if one is not None:

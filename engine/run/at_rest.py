@@ -24,6 +24,7 @@ from fairlead.engine.orders.files import PAPER, AccountFiles
 from fairlead.engine.orders.journal import Journal, JournalError, Position
 from fairlead.engine.orders.live import LiveOrder
 from fairlead.engine.orders.model import OrderState, VenueFill
+from fairlead.engine.research.begun import Begun, begun_in
 from fairlead.engine.research.runs import Run, newest
 from fairlead.engine.risk.facts import Limits, unit_worth
 from fairlead.engine.risk.money import Equity
@@ -119,11 +120,18 @@ class AtRest:
     def status(self) -> told.Status:
         """Never raises for a file that is damaged: that is what it tells."""
         config, now_ns = self.loaded.config, time.time_ns()
-        last = None if self.pid else self._last
+        last = None if self.pid or self._killed is not None else self._last
+        begun_ns = 0 if last is None else last.stamp.begun_ns
+        if self._killed is not None and not self.pid:
+            begun_ns = self._killed.begun_ns
         damage = ""
         orders: list[told.OrderTold] = []
+        fills = None if last is None or self._is_real else int(last.summary["fills"])
         try:
             orders = self.orders()
+            if not self.pid:  # else nobody knows which are this run's
+                counts = [journal.fill_count() for journal in self._journals()]
+                fills = sum(counts) if counts else fills
         except JournalError as error:
             damage = f"{error.code}: {error.message}"
         unknown = sum(one.is_unknown for one in orders)
@@ -136,7 +144,7 @@ class AtRest:
             state="running" if self.pid else STOPPED,
             version=versions()["fairlead"],
             config=str(self.loaded.path),
-            started_ns=0 if last is None else last.stamp.begun_ns,
+            started_ns=begun_ns,
             now_ns=now_ns,
             is_controlled=False,
             wrong=sorted(self._wrong(kills, halts, orders, damage), key=lambda one: one.level),
@@ -148,7 +156,7 @@ class AtRest:
             faulted={},
             open_orders=len(orders),
             unknown_orders=unknown,
-            fills=None if last is None else int(last.summary["fills"]),
+            fills=fills,
             denials=None if last is None else sum(last.summary["denials"].values()),
             streams=[],
             oldest_stream="",
@@ -216,6 +224,18 @@ class AtRest:
                 continue
         return None
 
+    @cached_property
+    def _killed(self) -> Begun | None:
+        """The last run of this config and mode, where it was killed: its figures are nowhere."""
+        kept_ns = 0 if self._last is None else self._last.stamp.begun_ns
+        mine = (self.loaded.config.name, self.mode)
+        found = [
+            one.begun
+            for one in begun_in(self.loaded.state_dir)
+            if one.state == "killed" and (one.begun.name, one.begun.mode) == mine
+        ]
+        return found[-1] if found and found[-1].begun_ns > kept_ns else None
+
     def _wrong(
         self,
         kills: tuple[Kill, ...],
@@ -241,6 +261,10 @@ class AtRest:
         if resting := len(orders) - unproven:
             text = f"{resting} orders are open by the journal, and no run looks after them"
             yield told.Wrong(level="look", code="OPEN", text=text)
+        if (killed := self._killed) is not None:
+            text = f"the last run, {killed.id}, was killed, or it crashed: nothing is summed up"
+            yield told.Wrong(level="look", code="LAST-RUN", text=redact(text))
+            return
         last = self._last
         if last is not None and last.manifest.exit_code:
             text = f"the last run, {last.id}, ended with {last.manifest.exit_code}: "

@@ -161,6 +161,10 @@ def test_what_is_at_a_dead_run_s_address_gets_no_token(live: Run) -> None:
             ended.set()
             thread.join()
     assert status["state"] == "stopped"
+    assert (status["fills"], status["denials"]) == (len(asked(live, "fills")), None)
+    assert next(one["text"] for one in status["wrong"] if one["code"] == "LAST-RUN").endswith(
+        "was killed, or it crashed: nothing is summed up"
+    )
     assert heard == []
 
 

@@ -130,8 +130,9 @@ class Status(Told, frozen=True, kw_only=True):
     """How the run is. `wrong` is empty when all is well; `state` is starting, running or stopping,
     and stopped where a command finds none.
 
-    `unknown_orders` are those whose outcome nothing proves. `is_controlled`: kills, clears and
-    cancels are taken here, with the second token. None: only the run itself could tell.
+    `unknown_orders` are those whose outcome nothing proves. `fills` are the run's; of a live one
+    that no longer tells, all that the journals have, over all runs. `is_controlled`: kills, clears
+    and cancels are taken here, with the second token. None: only the run itself could tell.
     """
 
     name: str

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import time
 from collections import defaultdict
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,17 @@ import pytest
 from typer.testing import CliRunner
 
 from fairlead.engine.cli.app import app
+from fairlead.engine.config.loaded import account_files
 from fairlead.engine.errors import Exit
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import Side, VenueFill
+from fairlead.engine.research.begun import begun_in, marked
 from fairlead.engine.research.runs import Run, newest
+from fairlead.engine.run.at_rest import AtRest
+from fairlead.engine.run.config import load
 from tests.unit.backtest_kit import perpetual, write_catalog
 from tests.unit.observe.test_same_bytes import PERP, all_strategies
+from tests.unit.orders.conftest import intent
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +75,58 @@ def test_the_positions_are_those_of_its_end(config: Path) -> None:
     assert parts == {name: moved for name, moved in held.items() if moved}
     assert found["journal"] is None
     assert found["mark"] is not None
+
+
+def executed(journal: Journal, count: int) -> None:
+    for at in range(count):
+        ordered = intent(f"C{at}", instrument=PERP)
+        journal.intend([ordered])
+        journal.accepted(f"C{at}", f"V{at}", instrument=PERP)
+        execution = VenueFill(
+            venue_order_id=f"V{at}",
+            trade_id=str(at),
+            instrument=PERP,
+            side=Side.BUY,
+            quantity=ordered.quantity,
+            price=Decimal(100),
+            fee=Decimal(0),
+            fee_currency="USDT",
+        )
+        assert journal.fill(ordered, execution, Decimal(0))
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_the_fills_of_a_live_run_that_is_over_are_the_journals(
+    config: Path, tmp_path: Path, is_killed: bool
+) -> None:
+    """A run that was killed is kept nowhere: the figures of the one before it are not its own."""
+    file = tmp_path / config.name
+    shutil.copytree(config.parent, tmp_path, dirs_exist_ok=True)
+    run = kept(file) / "run.json"
+    before = json.loads(run.read_bytes())
+    run.write_text(json.dumps(before | {"mode": "live"}))
+    loaded = load(file)
+    assert AtRest(loaded, "live", 0).status().fills is None, "there is no journal"
+    path = account_files(loaded, "test").journal
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(Journal(path, fsync=False, now_ns=lambda: 1)) as journal:
+        executed(journal, 3)
+    begun_ns = time.time_ns()
+    mark = {"name": before["name"], "mode": "live", "begun_ns": begun_ns, "config_path": file}
+    with marked(loaded.state_dir, **mark):
+        (found,) = begun_in(loaded.state_dir)
+        left = found.path.read_bytes()
+    if is_killed:
+        found.path.write_bytes(left)
+    status = AtRest(loaded, "live", 0).status()
+    assert status.fills == len(AtRest(loaded, "live", 0).fills(10)) == 3
+    assert (status.denials is None, status.started_ns == begun_ns) == (is_killed, is_killed)
+    last = [one for one in status.wrong if one.code == "LAST-RUN"]
+    assert [(one.level, found.begun.id in one.text) for one in last] == [("look", True)] * is_killed
+    done = CliRunner().invoke(app, ["status", str(file), "--mode", "live"])
+    text = "3 in the journal, over all runs" + ("" if is_killed else "; ")
+    assert text in done.stdout
+    assert ("denials in the last" in done.stdout) == (not is_killed)
 
 
 def test_a_table_that_was_changed_is_an_error_in_words(config: Path) -> None:
