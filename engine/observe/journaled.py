@@ -23,7 +23,7 @@ from nautilus_trader.model import InstrumentId
 from fairlead.engine.observe import summary
 from fairlead.engine.observe.account import Books
 from fairlead.engine.observe.gone import Gone, Unsent, refusal, unsent
-from fairlead.engine.observe.reasons import counted, is_unsent
+from fairlead.engine.observe.reasons import counted, has_reached, sorted_out, told_by
 from fairlead.engine.orders.journal import Journal, JournaledOrder
 from fairlead.engine.orders.journal_reads import JournalReads
 from fairlead.engine.orders.model import OrderState, Side, VenueFill
@@ -47,6 +47,7 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True):
     positions: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}  # at the opening
     orders: list[JournaledOrder] = []
     fills: list[tuple[str, VenueFill]] = []  # by client order id
+    reasons: dict[str, str] = {}  # of the orders that were refused
 
 
 def opening(journal: JournalReads) -> Opening:
@@ -63,7 +64,9 @@ def booked(journal: JournalReads, since: Opening) -> Booked:
     names, fills = journal.booked_since(since.seq)
     names |= since.orders | {name for name, _ in fills}
     orders = [order for name in sorted(names) if (order := journal.order(name)) is not None]
-    return Booked(positions=since.positions, orders=orders, fills=fills)
+    refused = [one.intent.client_order_id for one in orders if one.state is OrderState.REFUSED]
+    reasons = {name: told_by(journal.refusal(name)) for name in refused}
+    return Booked(positions=since.positions, orders=orders, fills=fills, reasons=reasons)
 
 
 def trading(
@@ -79,7 +82,9 @@ def trading(
     orders = [order for order in found.orders if start_ns <= order.ts_sent <= end_ns]
     names = {order.intent.client_order_id for order in orders}
     fills = [(name, fill) for name, fill in found.fills if name in names]
-    return _added_up([Booked(orders=orders, fills=fills)], instruments, marks)
+    return _added_up(
+        [Booked(orders=orders, fills=fills, reasons=found.reasons)], instruments, marks
+    )
 
 
 def live_trading(
@@ -126,7 +131,7 @@ def _added_up(
     reasons: Mapping[str, str] = MappingProxyType({}),
 ) -> summary.Trading:
     """`kinds` are those that strategies gave, where a held order was released as another;
-    `reasons` those of refusals."""
+    `reasons` those of refusals that the run itself was told of."""
     books = Books(instruments)
     books.open(one for run in runs for one in run.positions.items())
     orders = [order for run in runs for order in run.orders]
@@ -144,12 +149,14 @@ def _added_up(
     sent = [one for one in orders if one.intent.client_order_id not in denied]
     journaled = {order.intent.client_order_id for order in orders}
     never_sent = [one for one in cached if one.client_order_id not in journaled - denied]
+    known = {name: reason for run in runs for name, reason in run.reasons.items()}
+    known |= reasons
     refused = [
-        (one, reasons.get(one.intent.client_order_id, ""))
+        (one, known.get(one.intent.client_order_id, ""))
         for one in sent
         if one.state is OrderState.REFUSED
     ]
-    reached = [reason for _, reason in refused if not is_unsent(reason)]
+    of = sorted_out(reason for _, reason in refused)
     lines = [_order_line(one, filled.get(one.intent.client_order_id, ZERO)) for one in sent]
     lines += [one.line for one in never_sent]
     lines += [_fill_line(fill) for _, fill in fills]
@@ -165,15 +172,16 @@ def _added_up(
         ),
         accepted=sum(one.venue_order_id is not None for one in sent),
         sent=sum(one.venue_order_id is not None for one in sent)
-        + sum(one.venue_order_id is None and not is_unsent(reason) for one, reason in refused),
+        + sum(one.venue_order_id is None and has_reached(reason) for one, reason in refused),
         filled=len(filled.keys() & journaled),
         fills=len(fills),
         maker_fills=None if None in makers else sum(one is True for one in makers),
         native_denials=summary.denials_by_name(
             reason for one in never_sent for reason in one.denials
         ),
-        rejection_reasons=counted(reached),
-        unsent_reasons=counted(reason for _, reason in refused if is_unsent(reason)),
+        rejection_reasons=counted(of.rejected),
+        unsent_reasons=counted(of.unsent),
+        absent_reasons=counted(of.absent),
         fees=dict(sorted(fees.items())),
         instruments=books.instruments(marks),
         strategies=books.strategies(marks),

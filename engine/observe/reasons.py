@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from fairlead.engine.orders.journal_reads import Refusal
 from fairlead.engine.orders.model import NOT_SENT
+from fairlead.engine.orders.table import ABSENT
 
 REASON_CHARS_MAX = 160
 KINDS_MAX = 30
 OTHER = "(other reasons)"
+RESOLVED = "RESOLVED"
 
 _ID = re.compile(r"\b(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|O-\d{8}-\S+)")
 _NUMBER = re.compile(r"(?<![\w.])[+-]?\d+(?:[.,]\d+)*(?!\w)")
@@ -39,9 +43,47 @@ def normal(reason: str) -> str:
     return text[:REASON_CHARS_MAX] or "(no reason told)"
 
 
+def told_by(refusal: Refusal) -> str:
+    """A journal's reason, as the run is told of it in which it happens."""
+    if refusal.type == "Absent":
+        return f"{ABSENT}: {refusal.evidence}"
+    if refusal.by:
+        return f"{RESOLVED}: gone by a person's word: {refusal.reason}"
+    if not refusal.code:
+        return refusal.reason or ""
+    is_told = refusal.is_sent or NOT_SENT in refusal.message
+    return f"{refusal.code}: {refusal.message}{'' if is_told else f'; {NOT_SENT}'}"
+
+
+def is_absent(reason: str) -> bool:
+    """Whether the venue never had what it was said of, though it may have been sent."""
+    return reason.partition(":")[0] in (ABSENT, RESOLVED)
+
+
 def is_unsent(reason: str) -> bool:
     """Whether what it was said of never left this machine."""
     return NOT_SENT in reason
+
+
+def has_reached(reason: str) -> bool:
+    """Whether the venue itself refused what it was said of."""
+    return not is_unsent(reason) and not is_absent(reason)
+
+
+class Sorted(NamedTuple):
+    """Reasons of refusals by whose they are."""
+
+    rejected: list[str]  # the venue's
+    unsent: list[str]
+    absent: list[str]
+
+
+def sorted_out(reasons: Iterable[str]) -> Sorted:
+    found = Sorted([], [], [])
+    for reason in reasons:
+        of = found.unsent if is_unsent(reason) else found.absent
+        (found.rejected if has_reached(reason) else of).append(reason)
+    return found
 
 
 def counted(reasons: Iterable[str]) -> dict[str, int]:

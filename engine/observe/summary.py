@@ -40,7 +40,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     `sent` counts the orders that reached the venue (accepted, rejected, or both), and `fill_ratio`
     is the share of them of which something was filled; `rejection_reasons` counts rejections by the
     venue's reason, numbers and ids left out of it, `unsent_reasons` those of orders that never left
-    this machine. `strategies` is each strategy's part of
+    this machine, `absent_reasons` those of orders that the venue never had, of a run that was
+    killed before among them. `strategies` is each strategy's part of
     `instruments`; `assumptions` is what all of it rests on.
 
     `orders_digest` is a hash over every order's fields, states and fills in time order: two runs
@@ -65,6 +66,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     rejections: int
     rejection_reasons: dict[str, int] = {}
     unsent_reasons: dict[str, int] = {}
+    absent_reasons: dict[str, int] = {}
     fees: dict[str, Decimal]
     instruments: list[InstrumentSummary]
     strategies: list[StrategySummary] = []
@@ -112,6 +114,7 @@ class Trading(msgspec.Struct, frozen=True, kw_only=True):
     native_denials: dict[str, int]
     rejection_reasons: dict[str, int]
     unsent_reasons: dict[str, int] = {}
+    absent_reasons: dict[str, int] = {}
     fees: dict[str, Decimal]
     instruments: list[InstrumentSummary]
     strategies: list[StrategySummary]

@@ -68,6 +68,8 @@ def _trading_rows(summary: RunSummary, *, brief: bool) -> Iterator[tuple[str, st
     yield "venue rejections", _reasons(summary.rejection_reasons)
     if summary.unsent_reasons:
         yield "never sent", _reasons(summary.unsent_reasons)
+    if summary.absent_reasons:
+        yield "never at the venue", _reasons(summary.absent_reasons)
     yield "fees", _amounts(summary.fees)
     venues = {one.instrument.rpartition(".")[2] for one in summary.instruments}
     for one in summary.instruments:

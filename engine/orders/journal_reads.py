@@ -150,13 +150,20 @@ _decode_fill = msgspec.json.Decoder(VenueFill).decode
 _decode_moved = msgspec.json.Decoder(Moved).decode
 
 
-class _Reason(msgspec.Struct):
-    """Why an order was refused: the name of the outcome."""
+class Refusal(msgspec.Struct):
+    """What a journal has of why an order was refused: the outcome by its name (`Refused`, `Absent`)
+    with what it tells, an order as its venue told it, or a person's word, with who gave it."""
 
     type: str = ""
+    code: str = ""
+    message: str = ""
+    is_sent: bool = True
+    evidence: str = ""
+    reason: str | None = ""
+    by: str = ""
 
 
-_decode_reason = msgspec.json.Decoder(_Reason).decode
+_decode_reason = msgspec.json.Decoder(Refusal).decode
 
 
 class JournalReads:
@@ -237,6 +244,17 @@ class JournalReads:
             if order is not None and order.state is OrderState.REFUSED:
                 found.append((order, ts))
         return found
+
+    def refusal(self, client_order_id: str) -> Refusal:
+        """Of an order that was refused, the last time; empty where nothing is told of it."""
+        rows = self._rows(
+            "SELECT body FROM records WHERE client_order_id = ? AND kind = 'REFUSED' "
+            "ORDER BY seq DESC LIMIT 1",
+            (client_order_id,),
+        )
+        with readable():
+            found = msgspec.json.decode(rows[0][0], type=Refusal | None) if rows else None
+        return found or Refusal()
 
     def over_since(self, ts_ns: int) -> list[JournaledOrder]:
         """Orders that the venue had and that ended since then."""

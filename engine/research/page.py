@@ -414,6 +414,8 @@ def _shuffled(currency: str, told: dict[str, Any] | None) -> str:
 def _gate(gate: dict[str, Any]) -> str:
     rows = [[f"denied: {code}", f"{count:,}"] for code, count in gate["denials"].items()]
     rows += [[f"rejected: {why}", f"{count:,}"] for why, count in gate["rejections"].items()]
+    rows += [[f"never sent: {why}", f"{count:,}"] for why, count in gate["unsent"].items()]
+    rows += [[f"never at the venue: {why}", f"{count:,}"] for why, count in gate["absent"].items()]
     rows += [["fault", escape(str(one.get("message", "")))] for one in gate["faults"]]
     return table(["what", "count"], rows) if rows else note("nothing was refused")
 

@@ -40,6 +40,8 @@ def report(run: Run) -> dict[str, Any]:
         "gate": {
             "denials": summary["denials"],
             "rejections": summary["rejection_reasons"],
+            "unsent": summary.get("unsent_reasons", {}),  # an earlier version told neither
+            "absent": summary.get("absent_reasons", {}),
             "faults": summary["faults"],
         },
         "gaps": run.rows("gaps"),

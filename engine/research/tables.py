@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -258,13 +259,17 @@ def _equity(traded: Traded, fills: Sequence[Row], marks: Marks) -> Iterator[Row]
 
 
 def journaled_rows(
-    orders: Iterable[JournaledOrder], fills: Iterable[tuple[str, VenueFill]]
+    orders: Iterable[JournaledOrder],
+    fills: Iterable[tuple[str, VenueFill]],
+    reasons: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Row]:
-    """Orders of a live run, of which the journal tells, as orders.jsonl has them."""
+    """Orders of a live run, of which the journal tells, as orders.jsonl has them; `reasons` are
+    those of refusals."""
     by_order: defaultdict[str, list[VenueFill]] = defaultdict(list)
     for name, fill in fills:
         by_order[name].append(fill)
-    rows = [_journaled(one, by_order[one.intent.client_order_id]) for one in orders]
+    names = [(one, one.intent.client_order_id) for one in orders]
+    rows = [_journaled(one, by_order[name]) | {"reason": reasons.get(name)} for one, name in names]
     return sorted(rows, key=lambda row: (row["ts_init"], row["client_order_id"]))
 
 

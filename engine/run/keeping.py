@@ -89,12 +89,13 @@ def traded_by_node(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> Traded
         orders = order_rows(cache.orders(), ended.run_state.markets)
         return traded(loaded, cache, ended.run_state, orders)
     booked = [one for one in ended.booked if isinstance(one, Booked)]
-    orders = [row for one in booked for row in journaled_rows(one.orders, one.fills)]
+    orders = [row for one in booked for row in journaled_rows(one.orders, one.fills, one.reasons)]
     sent = {row["client_order_id"]: row for row in orders}
     unsent: dict[str, Row] = {}
     for known in _known(ended):  # the last of an order that came back to the cache
         if (row := sent.get(name := known["client_order_id"])) is not None:
-            row |= {name: known[name] for name in (*TIMES, *MARKETS, *GIVEN)}
+            why = known["reason"] or row["reason"]  # of one of an earlier run the cache knows none
+            row |= {name: known[name] for name in (*TIMES, *MARKETS, *GIVEN)} | {"reason": why}
         elif known["status"] == "DENIED":
             unsent[name] = known
     return traded(loaded, cache, ended.run_state, [*orders, *unsent.values()], booked)

@@ -20,7 +20,8 @@ from fairlead.engine.observe.gone import BLOCK, Gone, GoneOrders, refusal, unsen
 from fairlead.engine.observe.table import shown
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.journal_reads import JournalError
-from fairlead.engine.orders.model import Intent, OrderState, Side, VenueFill
+from fairlead.engine.orders.model import Absent, Intent, OrderState, Refused, Side, VenueFill
+from fairlead.engine.research.tables import journaled_rows
 from fairlead.engine.run.ended import Ended, NoCache
 from fairlead.engine.run.summary import _traded
 from fairlead.engine.status import RunStatus
@@ -72,6 +73,11 @@ def fill(journal: Journal, ordered: Intent, quantity: str, price: str, fee: str 
         is_maker=True,
     )
     assert journal.fill(ordered, execution, Decimal(fee))
+
+
+def journaled_rows_of(journal: Journal, since: journaled.Opening) -> list[dict[str, Any]]:
+    run = journaled.booked(journal, since)
+    return journaled_rows(run.orders, run.fills, run.reasons)
 
 
 def told(journal: Journal, since: journaled.Opening, *unsent: Any) -> Any:
@@ -174,6 +180,36 @@ def test_what_never_left_this_machine_was_not_rejected_by_the_venue(
     found = told(journal, since, cached("A", "LIMIT", OrderRejected(reason)))
     assert (found.orders, found.sent, found.rejections) == (1, reached, reached)
     assert sum(found.unsent_reasons.values()) == 1 - reached
+
+
+def test_what_the_venue_never_had_was_not_rejected_by_it(journal: Journal) -> None:
+    """Of a run that was killed: no event of this one's tells why, and the journal does."""
+    journal.intend([intent(name, instrument=str(IID)) for name in "ABCD"])
+    since = journaled.opening(journal)
+    journal.state("A", OrderState.REFUSED, Absent("3 looks, in 5 s"))
+    journal.state("B", OrderState.REFUSED, Refused("X", "no money"))
+    journal.state("C", OrderState.REFUSED, Refused("X-RATE", "no room", is_sent=False))
+    word = {"reason": "the venue said so", "by": "ann"}
+    journal.state("D", OrderState.REFUSED, word)
+    found = told(journal, since)
+    assert (found.orders, found.sent, found.rejections) == (4, 1, 1)
+    assert found.rejection_reasons == {"X: no money": 1}
+    assert found.unsent_reasons == {"X-RATE: no room; not sent": 1}
+    assert found.absent_reasons == {
+        "ABSENT-PROVEN: # looks, in # s": 1,
+        "RESOLVED: gone by a person's word: the venue said so": 1,
+    }
+    rows = {row["client_order_id"]: row for row in journaled_rows_of(journal, since)}
+    assert rows["A"]["reason"] == "ABSENT-PROVEN: 3 looks, in 5 s"
+
+
+def test_one_that_was_proven_absent_in_the_run_was_not_rejected_either(journal: Journal) -> None:
+    since = journaled.opening(journal)
+    journal.intend([intent("A", instrument=str(IID))])
+    journal.state("A", OrderState.REFUSED, Absent("not there"))
+    reason = "ABSENT-PROVEN: its answer was lost, and it never came"
+    found = told(journal, since, cached("A", "LIMIT", OrderRejected(reason)))
+    assert (found.sent, found.rejections, found.absent_reasons) == (0, 0, {reason: 1})
 
 
 def test_a_held_order_counts_as_the_kind_that_was_given(journal: Journal) -> None:
