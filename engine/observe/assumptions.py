@@ -232,8 +232,8 @@ def rows(assumed: Assumptions, *, brief: bool = False) -> Iterator[tuple[str, st
         return
     yield from (("fee rates", text) for text in _alike(assumed.fees))
     yield from (("marks", text) for text in _alike(assumed.marks))
-    for one in assumed.strategies if assumed.execution is not None else ():
-        if text := str(one):  # of a live run it is in the config's hash, and whole in `--json`
+    for one in assumed.strategies:
+        if text := str(one):  # whole in `--json`
             yield "parameters", f"{one.id}: {text}"
     parts = [f"config {assumed.config[:SHOWN_CHARS]}"]
     if assumed.data is not None:

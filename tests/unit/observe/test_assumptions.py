@@ -27,6 +27,7 @@ from fairlead.engine.observe.assumptions import (
     digest,
     params_told,
 )
+from fairlead.engine.observe.assumptions import rows as assumed_rows
 from fairlead.engine.observe.summary import RunSummary
 from fairlead.engine.observe.table import rows, table
 from fairlead.engine.run.assumed import assumptions, strategy_used
@@ -155,6 +156,9 @@ def test_a_live_run_has_no_simulated_execution_or_fees(tmp_path: Path) -> None:
     cache = SimpleNamespace(instrument=lambda _: perpetual(PERP), top_of_book=lambda _: object())
     found = assumptions(ready, cache, used(ready), fees_from="venue", simulated=False)
     assert (found.execution, found.fees, found.data) == (None, {}, None)
+    shown = dict(assumed_rows(found))
+    assert shown["execution"] == "at the venue, at its fees"
+    assert "order_quantity 0.01" in shown["parameters"], "the result names them in every mode"
     assert found.config
     assert found.strategies
 
