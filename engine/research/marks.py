@@ -121,6 +121,15 @@ class Marks:
             self.after.most += 1
         self.after[key] = mids | self.after.get(key, {})
 
+    def valued(self) -> dict[str, list[Top]]:
+        """What is held counts by, oldest first, by instrument: in a hole by the last price."""
+        names = dict.fromkeys((*self.samples, *self.closing))
+        return {
+            name: [one for one in self.samples.get(name, ()) if not one.is_hole]
+            + ([self.closing[name]] if name in self.closing else [])
+            for name in names
+        }
+
     @property
     def next_due_ns(self) -> int | None:
         return min((due[0][0] for due in self._due.values() if due), default=None)

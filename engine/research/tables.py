@@ -234,12 +234,9 @@ def _equity(traded: Traded, fills: Sequence[Row], marks: Marks) -> Iterator[Row]
     """At each sampled price; what has none meanwhile counts at its last."""
     groups = _groups(traded)
     at: defaultdict[int, list[tuple[str, Decimal]]] = defaultdict(list)
-    for name, tops in marks.samples.items():
+    for name, tops in marks.valued().items():
         for top in tops:
-            if not top.is_hole:
-                at[top.ts].append((name, top.mid))
-    for name, top in marks.closing.items():
-        at[top.ts].append((name, top.mid))
+            at[top.ts].append((name, top.mid))
     booked = 0
     end = max(at, default=0)
     for ts in sorted(at):  # the last has every fill: a venue's clock may be ahead of ours

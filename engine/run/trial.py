@@ -27,7 +27,7 @@ from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.observe.account import Account
 from fairlead.engine.observe.assumptions import canonical, digest, versions
 from fairlead.engine.observe.assumptions import plain as exact
-from fairlead.engine.research.marks import Marks
+from fairlead.engine.research.marks import Marks, Top
 from fairlead.engine.research.numbers import drawdown
 from fairlead.engine.research.pool import Job, Outcome, Task
 from fairlead.engine.research.space import Values, keys_of
@@ -243,7 +243,8 @@ def slices(
     ids = {name: cache.instrument(InstrumentId.from_str(name)) for name in instruments}
     accounts = {name: Account(known) for name, known in ids.items() if known is not None}
     fills = _fills(cache)
-    times = {name: [top.ts for top in tops] for name, tops in marks.samples.items()}
+    tops = marks.valued()
+    times = {name: [top.ts for top in of] for name, of in tops.items()}
     begin, end = span_ns
     found: dict[str, list[float]] = {one.quote: [] for one in accounts.values()}
     booked = 0
@@ -253,7 +254,7 @@ def slices(
             fill = fills[booked]
             accounts[str(fill.instrument_id)].apply(fill)
             booked += 1
-        for quote, value in _worth(accounts, times, marks, edge).items():
+        for quote, value in _worth(accounts, times, tops, edge).items():
             found[quote].append(float(value))
     return found
 
@@ -272,12 +273,12 @@ def _fills(cache: Any) -> list[OrderFilled]:
 def _worth(
     accounts: Mapping[str, Account],
     times: Mapping[str, Sequence[int]],
-    marks: Marks,
+    tops: Mapping[str, Sequence[Top]],
     edge: int,
 ) -> dict[str, Decimal]:
     total: defaultdict[str, Decimal] = defaultdict(Decimal)
     for name, account in accounts.items():
         at = bisect_right(times.get(name, ()), edge)
-        mid = marks.samples[name][at - 1].mid if at else None
+        mid = tops[name][at - 1].mid if at else None
         total[account.quote] += account.summary(mid).net
     return total

@@ -14,6 +14,8 @@ from fairlead.engine.guard.strategy import GuardedStrategy
 from fairlead.engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path
 from fairlead.engine.research import page, pictures, report
 from fairlead.engine.research.runs import Run
+from fairlead.engine.run.backtest import RunResult
+from fairlead.engine.run.trial import slices
 from tests.unit import backtest_kit as kit
 
 NAME = InstrumentId.from_str("BTCUSDT.TEST")
@@ -42,7 +44,7 @@ class Holds(GuardedStrategy):
             self.submit_order(self.order_factory.market(NAME, OrderSide.BUY, quantity))
 
 
-def _ran(folder: Path, seconds: Any, *, has_book: bool, ends: int = END) -> Run:
+def _result(folder: Path, seconds: Any, *, has_book: bool, ends: int) -> RunResult:
     """Each second a trade, and a book but from GONE to BACK."""
     instrument = kit.perpetual(str(NAME))
     root = folder / "catalog"
@@ -66,7 +68,11 @@ def _ran(folder: Path, seconds: Any, *, has_book: bool, ends: int = END) -> Run:
         begin, end = (kit.START_NS + second * kit.SECOND_NS for second in (GONE - 1, BACK))
         span = {"from_ns": begin + 2, "to_ns": end}
         log.append(GapRow(kind=GapKind.GAP, instrument=str(NAME), reason="lost", **span))
-    result = kit.run(folder, root, f"{__name__}:Holds", {})
+    return kit.run(folder, root, f"{__name__}:Holds", {})
+
+
+def _ran(folder: Path, seconds: Any, *, has_book: bool, ends: int = END) -> Run:
+    result = _result(folder, seconds, has_book=has_book, ends=ends)
     result.record().write(folder / "run")
     result.dispose()
     return Run.at(folder / "run")
@@ -125,6 +131,27 @@ def test_it_is_summed_up_at_the_last_price_when_it_ends_in_a_gap(tmp_path: Path)
     assert found.summary["assumptions"]["marks"] == {
         str(NAME): "last mid of the book, which was gone at the end"
     }
+
+
+@pytest.mark.parametrize("ends", [9, END])
+def test_a_trial_of_a_search_counts_what_is_held_at_the_last_price(
+    tmp_path: Path, ends: int
+) -> None:
+    result = _result(tmp_path, range(ends), has_book=True, ends=ends)
+    try:
+        result.marks.finish(result.summary.end_ns)
+        span = result.summary.start_ns, result.summary.end_ns
+        (values,) = slices(result.cache, [str(NAME)], result.marks, span).values()
+        (one,) = result.summary.instruments
+    finally:
+        result.dispose()
+    assert values[-1] == pytest.approx(float(one.net))
+    secs = [part * (span[1] - span[0]) / kit.SECOND_NS / len(values) for part in range(1, 241)]
+    in_hole = [
+        value for sec, value in zip(secs, values, strict=True) if GONE < sec < min(BACK, ends - 1)
+    ]
+    assert len(in_hole) > 10
+    assert len(set(in_hole)) == 1
 
 
 def test_a_gap_of_trades_is_a_hole_where_there_is_no_book(tmp_path: Path) -> None:
