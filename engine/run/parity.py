@@ -138,7 +138,10 @@ def _variants(
 
 
 def _nets(run: Run, nets: Mapping[str, Decimal]) -> dict[str, tuple[Decimal, Decimal]]:
+    """Of the run without what a position that it took over had won: the backtest has none."""
     mine = {name: Decimal(value) for name, value in run.summary["net"].items()}
+    for one in run.summary["instruments"]:
+        mine[one["quote"]] -= Decimal(one.get("opening_gain", 0))  # an older run told none
     zero = Decimal(0)
     return {name: (mine.get(name, zero), nets.get(name, zero)) for name in sorted({*mine, *nets})}
 
@@ -149,7 +152,7 @@ def _notes(run: Run, loaded: LoadedConfig) -> Iterable[str]:
     if damage := run.damage():
         yield f"the run's folder is not as it was written: {', '.join(damage)}"
     if run.manifest.mode == "live":
-        yield "balances are those of [simulated], and no position is taken over"
+        yield "balances are those of [simulated], no position is taken over, nor its gain"
 
 
 # -- what the run saw, against what the data has ---------------------------------------------------

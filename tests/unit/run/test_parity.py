@@ -320,6 +320,17 @@ def test_the_tolerance_is_of_the_net(kept: Path, copied: Path) -> None:
     assert wrong.exit_code == Exit.USAGE
 
 
+def test_what_a_position_had_won_that_was_taken_over_is_in_no_net(copied: Path) -> None:
+    """A backtest takes over none: 5 USDT of the net are of what was held before the run."""
+    summary = json.loads((copied / "summary.json").read_text())
+    net = Decimal(summary["net"]["USDT"])
+    summary["net"]["USDT"] = str(net + 5)
+    (one,) = summary["instruments"]
+    one["opening_gain"] = "5"
+    (copied / "summary.json").write_text(json.dumps(summary))
+    assert parity_of(Run.at(copied)).nets["USDT"][0] == net
+
+
 def test_what_cant_be_compared_is_told(copied: Path) -> None:
     def empty(rows: list[dict[str, Any]]) -> None:
         rows.clear()
