@@ -193,8 +193,7 @@ def _told(venue: str, error: VenueError) -> str:
     """With the request that ended the start, and what to do about it."""
     if not error.asked:
         return error.message
-    known = error.asked in error.message
-    text = error.message if known else f"{error.asked}: {error.message}"
+    text = error.told
     section = f"[venues.{venue.lower()}"
     if error.kind is VenueErrorKind.AUTH:
         return f"{text}; look at the key's rights at the venue, and at {section}.credentials]"

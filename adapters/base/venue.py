@@ -265,6 +265,13 @@ class VenueError(Exception):
         self.message = message
         self.retry_after_secs = retry_after_secs
 
+    @property
+    def told(self) -> str:
+        """The message, with what was asked, for a person who has asked for nothing by name."""
+        if not self.asked or self.asked in self.message:
+            return self.message
+        return f"{self.asked}: {self.message}"
+
 
 class MarketData(Protocol):
     """A venue's market data half. What reads raises VenueError, and nothing else.

@@ -55,7 +55,7 @@ class PlainReach:
         try:
             await self.adapter.connect(trading=False)
         except VenueError as error:
-            raise VenueUnavailable(error.code, error.message) from error
+            raise VenueUnavailable(error.code, error.told) from error
 
     async def close(self) -> None:
         await self._transport.close()

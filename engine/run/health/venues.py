@@ -108,7 +108,7 @@ async def _ask(
         troubles.append(of(key, error.code, error.message))
     except VenueError as error:
         of = _refused if error.kind is VenueErrorKind.AUTH else _away
-        troubles.append(of(key, error.code, error.message))
+        troubles.append(of(key, error.code, error.told))
     finally:
         await reached.close()
     return ", ".join(seen), troubles
