@@ -87,6 +87,9 @@ def _twin(lines: list[bytes]) -> Iterator[bytes]:
     """Lines again and again, later in time and in ids, the depth of one copy after another's."""
     told = [(int(stamp), json.loads(text)) for stamp, _, text in (x.partition(b" ") for x in lines)]
     begin_ns, end_ns = told[0][0], told[-1][0] + PAUSE_NS
+    trades = {one["t"] for _, message in told if "t" in (one := message.get("data", message))}
+    steps = dict.fromkeys(("u", "U", "lastUpdateId"), SEQUENCE_STEP)
+    steps["t"] = max(trades) - min(trades) + 1  # theirs go on without a hole
     last = None
     for copy in range(SAMPLE_TIMES):
         later_ns = copy * (end_ns - begin_ns)
@@ -94,8 +97,8 @@ def _twin(lines: list[bytes]) -> Iterator[bytes]:
             data = dict(message.get("data", message))  # a snapshot is bare
             for name in ("E", "T"):
                 data[name] += later_ns // 1_000_000
-            for name in {"u", "U", "t", "lastUpdateId"} & data.keys():
-                data[name] += copy * SEQUENCE_STEP
+            for name in steps.keys() & data.keys():
+                data[name] += copy * steps[name]
             if "pu" in data:
                 data["pu"], last = data["pu"] if last is None else last, data["u"]
             told_again = {**message, "data": data} if "data" in message else data

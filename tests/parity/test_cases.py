@@ -170,4 +170,6 @@ def test_no_book_and_no_fill_after_lost_updates(tmp_path: Path) -> None:
     assert strategy.seen[1] == ({}, {})
     assert [fills_of(order)[0][:2] for order in orders] == [("100.15", "1.0")]
     assert strategy.refused == ["INVALID_BOOK", "INVALID_BOOK"]
-    assert (report.gaps, report.instruments[0].gap_seconds) == (1, pytest.approx(2.22))
+    (told,) = report.instruments
+    assert told.gap_seconds == pytest.approx(2.22)
+    assert (report.gaps, told.trades_missing) == (2, 89)  # the trades of that time are lost, too
