@@ -165,6 +165,12 @@ class Gateway:
             assert time.monotonic() < deadline, f"{what}\n{self.log.read_text()[-3000:]}"
             time.sleep(0.05)
 
+    def is_marked(self) -> bool:
+        """Whether the gate knows what is held and its price, from which a loss is measured."""
+        path = self.folder / "state" / "mudawyl-main.risk.json"
+        held = json.loads(path.read_text())["held"] if path.exists() else {}
+        return any(one["mark"] is not None for one in held.values())
+
     def states(self) -> list[tuple[str, str]]:
         """Role and state of every journaled order, sorted."""
         rows = self._journaled("intent, state")

@@ -284,6 +284,7 @@ def test_without_a_captcha_provider_it_is_refused_by_name_and_not_sent(gateway: 
     gateway.kill(protected(gateway))
     running = gateway.start(has_person=False, more=BREAKS)
     gateway.wait(lambda: gateway.log.read_text().count("two live") == 2, "the second run")
+    gateway.wait(gateway.is_marked, "a price of what is held")
     gateway.move("59500")
     gateway.wait(lambda: ("exit", "REFUSED") in gateway.states(), "the refusal")
     assert gateway.stop(running) == Exit.KILLED
