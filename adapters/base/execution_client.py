@@ -72,6 +72,7 @@ class VenueExecutionClient(ExecutionClient):
         try:
             await self._trading.connect(self._desk)
             self.position_reconciliation_tolerance = self._trading.position_tolerance()
+            self._trading.balances_begin()
             asked_ns = self._trading.now_ns()
             self.balances(await self._trading.orders.balances(), asked_ns)
         except (FairleadError, VenueUnavailable) as error:

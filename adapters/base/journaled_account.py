@@ -31,6 +31,7 @@ class JournaledAccount:
         self.compared_ns = 0
         self._config = config
         self._opening = journaled.opening(journal)
+        self._counted = 0  # executions of the run that the first balances have
 
     @property
     def venue(self) -> str:
@@ -47,10 +48,15 @@ class JournaledAccount:
     def now_ns(self) -> int:
         return self.runtime.now_ns()
 
+    def balances_begin(self) -> None:
+        """The account's balances are about to be read for the first time: they have what is booked
+        by now. Raises JournalError."""
+        self._counted = len(self.journal.booked_since(self._opening.seq)[1])
+
     def booked(self) -> journaled.Booked | JournalError:
         """What the run has executed; the error when the journal can't be read any more."""
         try:
-            return journaled.booked(self.journal, self._opening)
+            return journaled.booked(self.journal, self._opening, self._counted)
         except JournalError as error:
             return error
 

@@ -42,11 +42,16 @@ class Opening(msgspec.Struct, frozen=True):
 
 
 class Booked(msgspec.Struct, frozen=True, kw_only=True):
-    """What was booked from an opening on: every execution, and each order that was live then."""
+    """What was booked from an opening on: every execution, and each order that was live then.
+
+    The first `counted` of the executions were booked before the account's balances were read for
+    the first time: what it began with by NautilusTrader has them already.
+    """
 
     positions: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}  # at the opening
     orders: list[JournaledOrder] = []
-    fills: list[tuple[str, VenueFill]] = []  # by client order id
+    fills: list[tuple[str, VenueFill]] = []  # by client order id, as they were booked
+    counted: int = 0
     reasons: dict[str, str] = {}  # of the orders that were refused
 
 
@@ -59,14 +64,16 @@ def opening(journal: JournalReads) -> Opening:
     return Opening(journal.newest(), positions, orders)
 
 
-def booked(journal: JournalReads, since: Opening) -> Booked:
+def booked(journal: JournalReads, since: Opening, counted: int = 0) -> Booked:
     """Raises JournalError."""
     names, fills = journal.booked_since(since.seq)
     names |= since.orders | {name for name, _ in fills}
     orders = [order for name in sorted(names) if (order := journal.order(name)) is not None]
     refused = [one.intent.client_order_id for one in orders if one.state is OrderState.REFUSED]
     reasons = {name: told_by(journal.refusal(name)) for name in refused}
-    return Booked(positions=since.positions, orders=orders, fills=fills, reasons=reasons)
+    return Booked(
+        positions=since.positions, orders=orders, fills=fills, counted=counted, reasons=reasons
+    )
 
 
 def trading(

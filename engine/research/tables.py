@@ -28,7 +28,8 @@ class Traded(msgspec.Struct, frozen=True, kw_only=True):
     """What the tables are made of. `instruments` are NautilusTrader's by id, `started` the balances
     of each venue's account at the start by currency, `margin` the venues with such accounts (but
     those that tell balances as if positions had been paid for), `opening` what strategies held at
-    the start: signed base units and their cost by the journal, by strategy and instrument."""
+    the start: signed base units and their cost by the journal, by strategy and instrument;
+    `counted` the executions (order and trade id) of the run that `started` has already."""
 
     orders: list[Row]  # as orders.jsonl has them
     denials: list[Row]
@@ -36,6 +37,7 @@ class Traded(msgspec.Struct, frozen=True, kw_only=True):
     started: Mapping[str, Mapping[str, Decimal]]
     margin: frozenset[str] = frozenset()
     opening: Sequence[tuple[tuple[str, str], tuple[Decimal, Decimal]]] = ()
+    counted: frozenset[tuple[str, str]] = frozenset()
 
 
 def tables(
@@ -210,29 +212,60 @@ class _Group:
         return worth
 
 
-def _groups(traded: Traded) -> dict[str, _Group]:
+def _begun(traded: Traded, fills: Iterable[Row]) -> dict[str, defaultdict[str, Decimal]]:
+    """What accounts began with, but for what executions of the run had moved by then: made while
+    nothing ran, they were booked before balances were read, and are in `pnl` like any other."""
+    found = {venue: defaultdict(Decimal, one) for venue, one in traded.started.items()}
+    held: dict[str, Account] = {}
+    for fill in fills:
+        name, quote = fill["instrument"], fill["quote"]
+        balances = found.get(name.rpartition(".")[2])
+        known = (fill["client_order_id"], fill["trade_id"]) in traded.counted
+        if not known or quote is None or balances is None:
+            continue
+        if name.rpartition(".")[2] not in traded.margin:
+            balances[quote] -= Decimal(fill["cash"])
+            balances[Account(traded.instruments[name]).base] -= Decimal(fill["moved"])
+            continue
+        if name not in held:
+            held[name] = _opened(traded, name)
+        _book(held[name], fill)
+        if fill["fee_currency"] == quote:
+            balances[quote] += Decimal(fill["fee"])
+    for name, account in held.items():
+        found[name.rpartition(".")[2]][account.quote] -= account.summary(None).realized
+    return found
+
+
+def _opened(traded: Traded, name: str) -> Account:
+    """With what was held at the start of an instrument, and nothing else."""
+    held = Account(traded.instruments[name])
+    for (_, instrument), (quantity, cost) in traded.opening:
+        if instrument == name:
+            held.open(quantity, held.cost_of(quantity, cost))
+    return held
+
+
+def _groups(traded: Traded, fills: Iterable[Row]) -> dict[str, _Group]:
     """By instrument; those of one venue and quote currency share one."""
     groups: dict[str, _Group] = {}
+    begun = _begun(traded, fills)
     by_group: dict[tuple[str, str], _Group] = {}
     for name, instrument in traded.instruments.items():
         venue, account = name.rpartition(".")[2], Account(instrument)
         key = (venue, account.quote)
         if key not in by_group:
-            started = traded.started.get(venue, {})
+            started: Mapping[str, Decimal] = begun.get(venue, {})
             by_group[key] = _Group(venue, account.quote, started, venue in traded.margin)
         groups[name] = by_group[key]
         groups[name].accounts[name] = account
-        groups[name].opened[name] = Account(instrument)
-    for (_, name), (quantity, cost) in traded.opening:
-        if (group := groups.get(name)) is not None:
-            held = group.opened[name]
-            held.open(quantity, held.cost_of(quantity, cost))
+        groups[name].opened[name] = _opened(traded, name)
     return groups
 
 
 def _equity(traded: Traded, fills: Sequence[Row], marks: Marks) -> Iterator[Row]:
     """At each sampled price; what has none meanwhile counts at its last."""
-    groups = _groups(traded)
+    groups = _groups(traded, fills)
     at: defaultdict[int, list[tuple[str, Decimal]]] = defaultdict(list)
     for name, tops in marks.valued().items():
         for top in tops:

@@ -62,6 +62,9 @@ def traded(
             if one.account_type == AccountType.MARGIN and venue not in paid
         ),
         opening=[one for run in booked or () for one in run.positions.items()],
+        counted=frozenset(
+            (name, fill.trade_id) for run in booked or () for name, fill in run.fills[: run.counted]
+        ),
     )
 
 

@@ -138,6 +138,7 @@ class NativeAccount(JournaledAccount):
             self.desk.gone(order, ABSENT)
         if seen.balances is not None:
             self._balances.judge(seen.balances)
+        self.balances_begin()  # NautilusTrader's client reads them as it connects
 
     def _compare(self, seen: Seen) -> None:
         held: defaultdict[str, Decimal] = defaultdict(Decimal)

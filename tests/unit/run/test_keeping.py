@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 from nautilus_trader.common import Clock, OrderFactory
 from nautilus_trader.model import AccountType, Currency, OrderSide, StrategyId, TraderId
 
+from fairlead.adapters.base.execution_client import VenueExecutionClient
+from fairlead.adapters.base.journaled_account import JournaledAccount
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.observe import journaled
 from fairlead.engine.orders.journal import Journal
@@ -116,7 +119,9 @@ def test_a_released_order_is_kept_as_it_was_given_with_the_market_and_the_last_p
     assert Decimal(last["pnl"]) == (Decimal(mid) - 100) / 2
 
 
-def executed(journal: Journal, name: str, side: Side, quantity: str, price: str) -> None:
+def executed(
+    journal: Journal, name: str, side: Side, quantity: str, price: str, *, ts: int = 5, fee: int = 0
+) -> None:
     ordered = intent(name, instrument=NAME, side=side)
     journal.intend([ordered])
     journal.accepted(name, f"V{name}", instrument=NAME)
@@ -127,11 +132,39 @@ def executed(journal: Journal, name: str, side: Side, quantity: str, price: str)
         side=side,
         quantity=Decimal(quantity),
         price=Decimal(price),
-        fee=Decimal(0),
+        fee=Decimal(fee),
         fee_currency="USDT",
-        ts_event=5,
+        ts_event=ts,
     )
     assert journal.fill(ordered, execution, Decimal(0))
+
+
+def equity(
+    booked: journaled.Booked, kind: AccountType, began: dict[str, int], paid: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """The curve of a run at 100, and at 110 at its end, of an account that began with so much."""
+    balances = {
+        Currency.from_str(code): SimpleNamespace(as_decimal=lambda amount=amount: Decimal(amount))
+        for code, amount in began.items()
+    }
+    account = SimpleNamespace(account_type=kind, starting_balances=lambda: balances)
+    cache, marks = Cache([], has_book=True), Marks()
+    cache.account_for_venue = lambda _: account  # type: ignore[attr-defined]
+    loaded: Any = SimpleNamespace(
+        config=SimpleNamespace(instruments=[NAME], venues={"test": None}), paid=paid
+    )
+    marks.told(NAME, Top(1, px(99.0), px(101.0)))
+    ended: Any = SimpleNamespace(
+        node=object(),
+        cache=cache,
+        run_state=RunState(),
+        marks=marks,
+        gone=None,
+        booked=[booked],
+    )
+    left = traded_by_node(loaded, "live", ended)
+    assert left is not None
+    return tables(left, marks, [], marks.samples[NAME][-1].ts)["equity"]
 
 
 @pytest.mark.parametrize(
@@ -145,30 +178,35 @@ def test_a_margin_account_begins_with_what_the_position_taken_over_had_won(
     executed(journal, "A", Side.BUY, "2", "80")
     since = journaled.opening(journal)
     executed(journal, "B", Side.SELL, "1", "90")
-    balances = {
-        Currency.from_str(code): SimpleNamespace(as_decimal=lambda amount=amount: amount)
-        for code, amount in (("USDT", Decimal(1000)), ("BTC", Decimal(2)))
-    }
-    account = SimpleNamespace(account_type=AccountType.MARGIN, starting_balances=lambda: balances)
-    cache, marks = Cache([], has_book=True), Marks()
-    cache.account_for_venue = lambda _: account  # type: ignore[attr-defined]
-    loaded: Any = SimpleNamespace(
-        config=SimpleNamespace(instruments=[NAME], venues={"test": None}), paid=paid
-    )
-    marks.told(NAME, Top(1, px(99.0), px(101.0)))
-    ended: Any = SimpleNamespace(
-        node=object(),
-        cache=cache,
-        run_state=RunState(),
-        marks=marks,
-        gone=None,
-        booked=[journaled.booked(journal, since)],
-    )
-    left = traded_by_node(loaded, "live", ended)
-    assert left is not None
-    rows = tables(left, marks, [], marks.samples[NAME][-1].ts)["equity"]
+    booked = journaled.booked(journal, since)
+    rows = equity(booked, AccountType.MARGIN, {"USDT": 1000, "BTC": 2}, paid)
     assert [Decimal(one["equity"]) for one in (rows[0], rows[-1])] == [Decimal(start), Decimal(end)]
     assert Decimal(rows[-1]["pnl"]) == -20, "of the run alone, as in the summary"
+
+
+@pytest.mark.parametrize(
+    ("kind", "paid", "start", "end"),
+    [
+        (AccountType.CASH, (), 1100, 1110),
+        (AccountType.MARGIN, (), 1020, 1030),
+        (AccountType.MARGIN, ("TEST",), 1100, 1110),
+    ],
+)
+def test_what_was_executed_while_nothing_ran_is_in_the_curve_once(
+    journal: Journal, kind: AccountType, paid: tuple[str, ...], start: int, end: int
+) -> None:
+    """Of 2 that had cost 160, 1 was sold at 90 for a fee of 1 before the start that books it: the
+    balances that are read then have it."""
+    executed(journal, "A", Side.BUY, "2", "80", ts=0)
+    runtime: Any = SimpleNamespace()
+    account = JournaledAccount(runtime, journal, runtime)
+    executed(journal, "B", Side.SELL, "1", "90", ts=0, fee=1)
+    account.balances_begin()
+    booked = account.booked()
+    assert isinstance(booked, journaled.Booked)
+    rows = equity(booked, kind, {"USDT": 1000, "BTC": 1}, paid)
+    assert [Decimal(one["equity"]) for one in (rows[0], rows[-1])] == [start, end]
+    assert [Decimal(one["pnl"]) for one in (rows[0], rows[-1])] == [-11, -21]
 
 
 def test_clients_that_count_no_frames_tell_no_events() -> None:
@@ -176,3 +214,30 @@ def test_clients_that_count_no_frames_tell_no_events() -> None:
     assert _events(ended) is None
     ended.status.streams = {"A": SimpleNamespace(frames=0)}
     assert _events(ended) == 0
+
+
+def test_a_client_begins_its_balances_before_it_reads_the_first() -> None:
+    """What is booked while they are read may be in them, or not."""
+    told: list[str] = []
+
+    async def connect(_: Any) -> None:
+        told.append("connected")
+
+    async def read() -> list[Any]:
+        told.append("read")
+        return []
+
+    trading = SimpleNamespace(
+        connect=connect,
+        balances_begin=lambda: told.append("begun"),
+        position_tolerance=lambda: Decimal(0),
+        now_ns=lambda: 1,
+        orders=SimpleNamespace(balances=read),
+    )
+    client: Any = SimpleNamespace(
+        _trading=trading,
+        _desk=SimpleNamespace(start=lambda: None),
+        balances=lambda balances, ts: told.append("told"),
+    )
+    asyncio.run(VenueExecutionClient._connect(client))
+    assert told == ["connected", "begun", "read", "told"]
