@@ -9,11 +9,21 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from nautilus_trader.model import ClientOrderId
 
 from fairlead.engine.guard.core import Core
 from fairlead.engine.risk.checks import Denial
 
 DENIED_MAX = 10_000  # the newest are known; an older one is an id that nobody ever made
+
+
+class NoOrder(msgspec.Struct, frozen=True):
+    """What stands in `on_gate_denied` for an order that is not there: an id that this run never
+    made, or of an order that is over and has left NautilusTrader's cache."""
+
+    client_order_id: ClientOrderId
+    is_open: bool = False
+    is_closed: bool = True
 
 
 class _One(msgspec.Struct):

@@ -49,7 +49,11 @@ class Hooks(Strategy):
     _guard_silent: ClassVar[Mapping[str, Any]] = {}  # what stands for a callback after a fault
 
     def on_gate_denied(self, order: Any, denial: Denial) -> None:
-        """Called when the gate refused `order` (for a modify: the order as it is). To override."""
+        """Called when the gate refused `order` (for a modify: the order as it is). To override.
+
+        It always has a `client_order_id`: where there is no such order, it has little else, and
+        `is_closed`.
+        """
 
     def declared(self) -> Mapping[InstrumentId, Declared]:
         """What the account holds and hands to this strategy, by instrument; asked once, at start.

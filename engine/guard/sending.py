@@ -18,7 +18,7 @@ from nautilus_trader.model import (
 )
 
 from fairlead.engine.guard.core import Core
-from fairlead.engine.guard.denied import DeniedOrders
+from fairlead.engine.guard.denied import DeniedOrders, NoOrder
 from fairlead.engine.guard.handed import require_order
 from fairlead.engine.guard.run_state import DenialRecord
 from fairlead.engine.guard.stop import Stop
@@ -34,6 +34,7 @@ from fairlead.engine.risk.view import heard_ns, order_facts
 
 # Events whose receipt begins the time from tick to order
 TICKS = (OrderBookDeltas, OrderBookDepth, QuoteTick, TradeTick)
+UNKNOWN = "unknown: nobody made it here, or it was over for long"
 # An order's id with its new quantity, price, trigger price; None leaves a field as it is.
 Update = tuple[ClientOrderId, Quantity | None, Price | None, Price | None]
 
@@ -181,13 +182,14 @@ class Sending:
             return False
         order = core.strategy.cache.order(client_order_id)
         if order is None or order.is_closed:
-            state = "unknown" if order is None else order.status.name
+            state = UNKNOWN if order is None else order.status.name
+            instrument = "" if order is None else str(order.instrument_id)
             denial = core.gate.refuse(
                 "ORDER_NOT_OPEN",
                 f"expected an open order, {client_order_id} is {state}",
-                "" if order is None else str(order.instrument_id),
+                instrument,
             )
-            self._deny(order, str(client_order_id), "", denial)
+            self._deny(order, str(client_order_id), instrument, denial)
             return False
         before = order_facts(order)
         existing = view.pending(before.client_order_id) or counted_order(
@@ -228,4 +230,5 @@ class Sending:
         count = core.run.add_denial(record)
         if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th ... of a code: no flood of lines
             core.strategy.log.warning(f"gate refused {order_id} ({count} of this code): {denial}")
-        core.strategy.on_gate_denied(order, denial)
+        told = NoOrder(ClientOrderId(order_id)) if order is None else order
+        core.strategy.on_gate_denied(told, denial)

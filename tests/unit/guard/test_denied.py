@@ -98,6 +98,55 @@ def test_an_id_that_nobody_made_stays_an_error() -> None:
     assert "order not found in cache: O-1" in str(fault)
 
 
+class Changes(Asks):
+    """Of an id that nobody made, alone and beside a live order."""
+
+    def ask(self) -> None:
+        nobodys = ClientOrderId("O-1")
+        self.modify_order(nobodys, qty(2))
+        updates = [(name, None, px(91), None) for name in (nobodys, self.live.client_order_id)]
+        self.modify_orders(updates)
+
+    def on_order_updated(self, event: Any) -> None:
+        self.updated = event.price
+
+    def on_gate_denied(self, order: Any, denial: Any) -> None:
+        super().on_gate_denied(order, denial)
+        if denial.code == "ORDER_NOT_OPEN":
+            assert (order.is_open, order.is_closed) == (False, True)
+            assert "O-1 is unknown: nobody made it here" in denial.message
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_change_of_an_id_that_nobody_made_is_denied_by_that_id(mode: str) -> None:
+    run = MODES[mode](Run(Changes, plain_config(), steps=STEPS))
+    assert run.state.faults == []
+    nobodys = ClientOrderId("O-1")
+    assert run.strategy.refused[1:] == [(nobodys, "ORDER_NOT_OPEN")] * 2
+    assert run.strategy.updated == px(91), "the other of the list was changed"
+    assert [one.client_order_id for one in run.state.denials][1:] == ["O-1", "O-1"]
+
+
+class Late(Asks):
+    def ask(self) -> None:
+        self.cancel_order(self.live.client_order_id)
+
+    def on_order_canceled(self, event: Any) -> None:
+        self.modify_order(event.client_order_id, qty(2))
+
+
+def test_a_change_of_an_order_that_is_over_is_denied_with_its_instrument() -> None:
+    run = MODES["backtest"](Run(Late, plain_config(), steps=STEPS))
+    assert run.state.faults == []
+    live = run.strategy.live.client_order_id
+    assert run.strategy.refused[1:] == [(live, "ORDER_NOT_OPEN")]
+    record = run.state.denials[-1]
+    assert (record.instrument, record.denial.message) == (
+        str(IID),
+        f"expected an open order, {live} is CANCELED",
+    )
+
+
 def test_what_is_known_of_denied_orders_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(denied, "DENIED_MAX", 2)
 
