@@ -318,9 +318,8 @@ class AiohttpWsTransport:
                 "WS-TIMEOUT", f"not open within {self._connect_timeout_secs:g} s", sent=True
             ) from e
         except aiohttp.WSServerHandshakeError as e:
-            raise TransportError(
-                "WS-REFUSED", f"HTTP status {e.status}: {e.message[:MAX_ERROR_CHARS]}", sent=True
-            ) from e
+            text = f"HTTP status {e.status}: {e.message[:MAX_ERROR_CHARS]}"
+            raise TransportError("WS-REFUSED", text, sent=True, status=e.status) from e
         except TransportError:
             raise
         except aiohttp.InvalidURL as e:

@@ -34,13 +34,17 @@ CONNECTIONS_MAX = 32  # of one transport; what goes out beside them waits for on
 
 
 class TransportError(Exception):
-    """No usable answer. `sent` is False only if the request provably never left this machine."""
+    """No usable answer. `sent` is False only if the request provably never left this machine.
 
-    def __init__(self, code: str, message: str, *, sent: bool) -> None:
+    `status` is the HTTP status of a WebSocket's handshake that was answered with one (WS-REFUSED).
+    """
+
+    def __init__(self, code: str, message: str, *, sent: bool, status: int | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.sent = sent
+        self.status = status
 
 
 class HttpTransport(Protocol):

@@ -52,17 +52,17 @@ _LIMIT_WORDS = ("request limit", "rate limit", "too many requests")
 def classify(code: int, message: str, *, wrapped: bool = False) -> VenueErrorKind:
     """What an error code proves about the request.
 
-    Any code the document doesn't list leaves a create UNKNOWN. `wrapped` errors came inside -2:
+    Any code the document doesn't list leaves a create UNKNOWN. An account that does not exist is
+    one of the key, where the code says so. `wrapped` errors came inside -2:
     only a refusal by its text is one, the rest stays a server error.
     """
     lowered = message.lower()
     if code == 2002 and any(words in lowered for words in _LIMIT_WORDS):
         return _RATE
+    known = None if wrapped else ERROR_CODES.get(code)
     if any(text in message for text in DEFINITE_MESSAGES):
-        return _REFUSED
-    if wrapped or code not in ERROR_CODES:
-        return _UNKNOWN
-    return ERROR_CODES[code][0]
+        return _AUTH if known is not None and known[0] is _AUTH else _REFUSED
+    return _UNKNOWN if known is None else known[0]
 
 
 def code_error(code: int, message: str, *, wrapped: bool = False) -> VenueError:

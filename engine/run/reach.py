@@ -15,6 +15,7 @@ from fairlead.adapters.base.venue import (
     AdapterContext,
     ParseError,
     VenueError,
+    VenueErrorKind,
     VenueInstrument,
 )
 from fairlead.engine.config.loaded import LoadedConfig, account_files
@@ -55,7 +56,8 @@ class PlainReach:
         try:
             await self.adapter.connect(trading=False)
         except VenueError as error:
-            raise VenueUnavailable(error.code, error.told) from error
+            is_auth = error.kind is VenueErrorKind.AUTH
+            raise VenueUnavailable(error.code, error.told, is_auth=is_auth) from error
 
     async def close(self) -> None:
         await self._transport.close()

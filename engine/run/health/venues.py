@@ -24,6 +24,7 @@ from fairlead.engine.run.reach import PlainReach
 from fairlead.engine.secrets import Secret, SecretError, read_credentials, redact
 
 ASK_SECS = 20.0
+KEY_STATUSES = frozenset({401, 403})  # of a handshake with the key in it
 Secrets = dict[str, dict[str, Secret]]
 
 
@@ -125,13 +126,13 @@ async def _streams(adapter: Adapter, key: str, seen: list[str], *, is_keyed: boo
         for name, protocol in asked.items():
             if not protocol.url:  # the venue has none
                 continue
-            headers = NO_HEADERS
-            if isinstance(protocol, SignedHandshake):
-                headers = protocol.handshake()
+            headers = protocol.handshake() if isinstance(protocol, SignedHandshake) else NO_HEADERS
             try:
                 await (await transport.connect(protocol.url, headers)).close()
             except TransportError as error:
-                troubles.append(_away(key, error.code, f"its {name} stream: {error.message}"))
+                is_refused = bool(headers) and error.status in KEY_STATUSES
+                of = _refused if is_refused else _away
+                troubles.append(of(key, error.code, f"its {name} stream: {error.message}"))
             else:
                 seen.append(f"{name} stream open")
     finally:

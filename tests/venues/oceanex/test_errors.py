@@ -43,6 +43,12 @@ def test_known_refusals_are_definite_whatever_their_code(code: int, message: str
     assert errors.classify(code, f"Account::AccountError: {message}") is KIND.REFUSED
 
 
+def test_an_account_that_does_not_exist_is_one_of_the_key_where_the_code_says_so() -> None:
+    text = "The account does not exist"
+    assert errors.classify(1006, text) is KIND.AUTH
+    assert errors.classify(1006, text, wrapped=True) is KIND.REFUSED
+
+
 def opened(status: int, body: bytes) -> VenueError:
     with pytest.raises(VenueError) as caught:
         _opened(HttpResponse(status=status, body=body))

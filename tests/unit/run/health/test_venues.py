@@ -1,22 +1,34 @@
-"""The doctor opens a venue's streams: loopback servers, and a port that nobody serves."""
+"""The doctor asks a venue, and opens its streams: loopback servers, and a port nobody serves."""
 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
+from fairlead.adapters import registry
 from fairlead.adapters.base.venue import Adapter
-from fairlead.engine.run.health.venues import _streams
+from fairlead.adapters.simulation.server import serve
+from fairlead.adapters.simulation.venue import SimulatedVenue
+from fairlead.engine.run.health.venues import _ask, _streams
+from fairlead.engine.secrets import Secret
+from tests.support.configs import VENUE_KEYS
 
 
 class Stream:
     def __init__(self, url: str) -> None:
         self.url = url
+
+
+class Other(Stream):
+    def handshake(self) -> Mapping[str, str]:
+        return {"X-Key": "another"}
 
 
 class Signed(Stream):
@@ -43,6 +55,8 @@ async def served() -> Any:
 
     async def answer(request: web.Request) -> web.StreamResponse:
         came.append(request.headers.get("X-Key"))
+        if came[-1] == "another":
+            return web.Response(status=401)
         ws = web.WebSocketResponse()
         await ws.prepare(request)
         await ws.receive()
@@ -84,6 +98,54 @@ async def test_one_that_nobody_serves_is_told_with_where_it_stands(served: Any) 
     assert "ssl:" not in told.text
     assert "[venues.toy.options]" in told.remedy
     assert seen == ["private stream open"]
+
+
+async def test_a_stream_that_refuses_the_key_of_its_handshake_tells_a_refused_key(
+    served: Any,
+) -> None:
+    url, _ = served
+    told = await _streams(adapter(Other(url), Other(url)), "toy", [], is_keyed=True)
+    assert [one.code for one in told] == ["WS-REFUSED"] * 2
+    for one, name in zip(told, ("public", "private"), strict=True):
+        assert one.text == f"toy refuses the key: its {name} stream: HTTP status 401: " + (
+            "Invalid response status"
+        )
+        assert one.remedy.startswith("make a new key at the venue")
+
+
+async def test_a_stream_that_wants_no_key_is_away_where_it_refuses(served: Any) -> None:
+    url, _ = served
+    gone = url.removesuffix("/ws") + "/none"
+    (told,) = await _streams(adapter(Stream(gone)), "toy", [], is_keyed=False)
+    assert (told.code, "does not answer" in told.text) == ("WS-REFUSED", True)
+
+
+@pytest.mark.parametrize("name", [one for one in registry.names() if one in registry.simulated()])
+async def test_a_refused_key_is_told_as_one_at_every_venue(name: str) -> None:
+    """With the key of another account, which the venue does not know."""
+    running, spec = await serve(simulated(name, 1)), registry.spec(name)
+    line: Any = running.describe()
+    told = {one: line[field] for one, field in VENUE_KEYS.get(name, {"http_url": "rest"}).items()}
+    options = msgspec.convert({**told, **line.get("options", {})}, spec.options)
+    keys: Any = simulated(name, 2).describe("http://h", "ws://h")["credentials"]
+    if keys == line["credentials"]:  # a venue whose key is none of its seed
+        keys = {one: text[:-1] + "x" for one, text in keys.items()}
+    market = f"BTC_USDT.{name.upper()}"
+    venue = SimpleNamespace(adapter=name, account_type="cash", instruments=[market])
+    config = SimpleNamespace(
+        venues={name: venue}, risk=SimpleNamespace(max_clock_offset_ms=1_000_000)
+    )
+    loaded: Any = SimpleNamespace(config=config, options={name: options})
+    try:
+        secrets = {one: Secret(text, "test") for one, text in keys.items()}
+        _, (trouble,) = await _ask(loaded, name, secrets, is_keyed=True)
+    finally:
+        await running.stop()
+    assert trouble.text.startswith(f"{name} refuses the key: "), trouble.text
+
+
+def simulated(name: str, seed: int) -> SimulatedVenue:
+    return registry.simulator(name)(now_ns=time.time_ns(), seed=seed)
 
 
 async def test_an_address_that_is_none_is_told(served: Any) -> None:
