@@ -202,6 +202,9 @@ def _act(wanted: Wanted, kill: Kill, since: dict[str, Any]) -> int:
 def _summary(report: VenueReport, since: str) -> str:
     gone = len(report.orders) - len(report.left)
     text = f"{report.venue}: {gone} orders gone, {len(report.left)} left"
+    if report.unbooked:
+        still = f"{report.unbooked} of them open in the journal"
+        text += f" ({still} until the run, or the next start, books the end)"
     if report.closed:
         flat = sum(one.is_flat for one in report.closed)
         text += f"; {flat} of {len(report.closed)} positions flat"

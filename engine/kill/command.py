@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 class VenueReport(msgspec.Struct, kw_only=True):
     """One venue account. `first_cancel_ms` is from the kill in force to the first cancel sent,
     `first_cancel_cpu_ms` this process's own time until then, its start and imports included; None
-    where none was sent, or the venue refused all of the first.
+    where none was sent, or the venue refused all of the first. `unbooked` counts those of the
+    orders that are gone at the venue and open in the journal: who holds the account books their
+    ends, a run that is up or the next start.
     """
 
     venue: str
@@ -44,6 +46,7 @@ class VenueReport(msgspec.Struct, kw_only=True):
     is_unreachable: bool = False
     first_cancel_ms: float | None = None
     first_cancel_cpu_ms: float | None = None
+    unbooked: int = 0
 
     @property
     def left(self) -> list[SweptOrder]:
@@ -131,6 +134,7 @@ class VenueKill:
             self._fail(f"{type(error).__name__}: {error}")
         finally:
             self._end_held()
+            self._count_unbooked()
         if self._kill.action is Action.FLATTEN and self.report.problem and not self.report.closed:
             self._tell_positions()
         return self.report
@@ -149,6 +153,17 @@ class VenueKill:
         for order in self._held:
             self._told(order)
         self.report.orders = [*self._held, *self.report.orders]
+
+    def _count_unbooked(self) -> None:
+        gone = {order.client_order_id for order in self.report.orders if not order.is_left}
+        if not gone or not self._path.exists():
+            return
+        try:
+            with closing(Journal.reading(self._path)) as journal:
+                still = [one.intent.client_order_id for one in journal.open_orders()]
+        except JournalError:
+            return  # told when the orders were taken from it
+        self.report.unbooked = len(gone & set(still))
 
     def _tell_positions(self) -> None:
         """What is still held, by the journal: nothing was closed."""
