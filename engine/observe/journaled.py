@@ -53,6 +53,7 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True):
     fills: list[tuple[str, VenueFill]] = []  # by client order id, as they were booked
     counted: int = 0
     reasons: dict[str, str] = {}  # of the orders that were refused
+    cancelled: dict[str, int] = {}  # when the venue took the cancel of an order, UNIX ns
 
 
 def opening(journal: JournalReads) -> Opening:
@@ -72,7 +73,12 @@ def booked(journal: JournalReads, since: Opening, counted: int = 0) -> Booked:
     refused = [one.intent.client_order_id for one in orders if one.state is OrderState.REFUSED]
     reasons = {name: told_by(journal.refusal(name)) for name in refused}
     return Booked(
-        positions=since.positions, orders=orders, fills=fills, counted=counted, reasons=reasons
+        positions=since.positions,
+        orders=orders,
+        fills=fills,
+        counted=counted,
+        reasons=reasons,
+        cancelled=journal.cancels_taken_since(since.seq),
     )
 
 

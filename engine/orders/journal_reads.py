@@ -459,6 +459,16 @@ class JournalReads:
             fills = [(name, _decode_fill(body)) for name, kind, body in rows if kind == "FILL"]
         return {name for name, kind, _ in rows if kind != "FILL"}, fills
 
+    def cancels_taken_since(self, seq: int) -> dict[str, int]:
+        """When the venue first answered that it takes an order's cancel, UNIX ns, by order id, of
+        what was recorded after `seq`."""
+        rows = self._rows(
+            "SELECT client_order_id, min(ts) FROM records "
+            "WHERE seq > ? AND kind = 'CANCEL_CANCELACCEPTED' GROUP BY client_order_id",
+            (seq,),
+        )
+        return {str(name): int(ts) for name, ts in rows}
+
     def archives(self) -> list[ArchiveRow]:
         """What was moved away, oldest first."""
         return archives_of(self._db)

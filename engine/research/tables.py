@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from fairlead.engine.observe.account import Account
+from fairlead.engine.observe.journaled import Booked
 from fairlead.engine.orders.journal_reads import JournaledOrder
 from fairlead.engine.orders.model import Side, VenueFill
 from fairlead.engine.recording.gaps import GapRow
@@ -288,18 +288,17 @@ def _equity(traded: Traded, fills: Sequence[Row], marks: Marks) -> Iterator[Row]
                 yield row
 
 
-def journaled_rows(
-    orders: Iterable[JournaledOrder],
-    fills: Iterable[tuple[str, VenueFill]],
-    reasons: Mapping[str, str] = MappingProxyType({}),
-) -> list[Row]:
-    """Orders of a live run, of which the journal tells, as orders.jsonl has them; `reasons` are
-    those of refusals."""
+def journaled_rows(booked: Booked) -> list[Row]:
+    """Orders of a live run, of which the journal tells, as orders.jsonl has them."""
     by_order: defaultdict[str, list[VenueFill]] = defaultdict(list)
-    for name, fill in fills:
+    for name, fill in booked.fills:
         by_order[name].append(fill)
-    names = [(one, one.intent.client_order_id) for one in orders]
-    rows = [_journaled(one, by_order[name]) | {"reason": reasons.get(name)} for one, name in names]
+    names = [(one, one.intent.client_order_id) for one in booked.orders]
+    rows = [
+        _journaled(one, by_order[name])
+        | {"reason": booked.reasons.get(name), "ts_cancelled": booked.cancelled.get(name)}
+        for one, name in names
+    ]
     return sorted(rows, key=lambda row: (row["ts_init"], row["client_order_id"]))
 
 

@@ -92,7 +92,7 @@ def traded_by_node(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> Traded
         orders = order_rows(cache.orders(), ended.run_state.markets)
         return traded(loaded, cache, ended.run_state, orders)
     booked = [one for one in ended.booked if isinstance(one, Booked)]
-    orders = [row for one in booked for row in journaled_rows(one.orders, one.fills, one.reasons)]
+    orders = [row for one in booked for row in journaled_rows(one)]
     sent = {row["client_order_id"]: row for row in orders}
     unsent: dict[str, Row] = {}
     for known in _known(ended):  # the last of an order that came back to the cache

@@ -81,14 +81,28 @@ def _of_order(row: Row) -> Iterator[Command]:
             due = change["ts_event"]
             yield Command(ts=one["ts"], what="modify", order=row, terms=change, due=due)
     is_ended = row["status"] in ("CANCELED", "EXPIRED")
+    ended = _ended(row) if is_ended else None
     ends = [one["ts"] for one in asked if one["what"] == "cancel"]
+    taken = max((ts for ts in ends if ended is not None and ts <= ended), default=None)
     for ts in ends:
-        due = row["ts_last"] if is_ended and ts == ends[-1] else None
+        due = ended if ts == taken else None
         if row["status"] == "FILLED":
             due = max(ts, row["ts_last"]) + 1  # it came too late
         yield Command(ts=ts, what="cancel", order=row, due=due)
     if is_ended and not ends and row["kind"] != "MARKET" and row["time_in_force"] not in AT_ONCE:
-        yield Command(ts=row["ts_last"], what="cancel", order=row, due=row["ts_last"])
+        ts = row["ts_last"] if ended is None else ended
+        yield Command(ts=ts, what="cancel", order=row, due=ended)
+
+
+def _ended(row: Row) -> int | None:
+    """When the venue answered that it takes the order's cancel, where the run kept that; a live run
+    books the end later. It is not before an execution, which the venue may tell of after it."""
+    booked: int | None = row["ts_last"]
+    taken: int | None = row.get("ts_cancelled")
+    if booked is None or taken is None:
+        return booked
+    last: int = max((fill["ts_event"] for fill in row["fills"]), default=-1)
+    return min(booked, max(taken, last + 1))
 
 
 class Told:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,10 +20,11 @@ from fairlead.adapters.base.journaled_account import JournaledAccount
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.observe import journaled
 from fairlead.engine.orders.journal import Journal
-from fairlead.engine.orders.model import Kind, Side, Tif, VenueFill
+from fairlead.engine.orders.model import Kind, OrderState, Side, Tif, VenueFill
 from fairlead.engine.research.marks import Marks, Top
-from fairlead.engine.research.tables import tables
+from fairlead.engine.research.tables import journaled_rows, tables
 from fairlead.engine.run.keeping import traded_by_node
+from fairlead.engine.run.replayed import commands
 from fairlead.engine.run.summary import _events
 from tests.unit.nautilus_harness import IID, pair, px, qty
 from tests.unit.orders.conftest import intent
@@ -207,6 +209,34 @@ def test_what_was_executed_while_nothing_ran_is_in_the_curve_once(
     rows = equity(booked, kind, {"USDT": 1000, "BTC": 1}, paid)
     assert [Decimal(one["equity"]) for one in (rows[0], rows[-1])] == [start, end]
     assert [Decimal(one["pnl"]) for one in (rows[0], rows[-1])] == [-11, -21]
+
+
+def test_the_end_of_an_order_is_kept_as_the_venue_answered_it(tmp_path: Path) -> None:
+    """Not as it is booked; and not before what is executed last."""
+    now = iter(range(100, 1_000, 100))
+    with closing(Journal(tmp_path / "journal", fsync=False, now_ns=lambda: next(now))) as journal:
+        since = journaled.opening(journal)
+        journal.intend([intent("A", instrument=NAME), intent("B", instrument=NAME)])
+        journal.note("CANCEL_UNKNOWN", "A", None)
+        journal.note("CANCEL_CANCELACCEPTED", "A", None)  # the third that is written
+        journal.note("CANCEL_CANCELACCEPTED", "A", None)
+        for name in ("A", "B"):
+            journal.state(name, OrderState.CANCELED)
+        rows = journaled_rows(journaled.booked(journal, since))
+    taken = 300
+    assert {row["client_order_id"]: row["ts_cancelled"] for row in rows} == {"A": taken, "B": None}
+    row = rows[0] | {"ts_init": 1, "ts_last": taken + 500, "changes": [], "asked": []}
+
+    def due(**other: Any) -> list[tuple[int, int | None]]:
+        return [(one.ts, one.due) for one in commands([row | other]) if one.what == "cancel"]
+
+    assert due() == [(taken, taken)], "its run's own"
+    asked = [{"what": "cancel", "ts": ts} for ts in (taken - 9, taken - 5, taken + 50)]
+    first, second, third = (one["ts"] for one in asked)
+    assert due(asked=asked) == [(first, None), (second, taken), (third, None)]
+    fill = rows[0] | {"ts_event": taken + 60}
+    assert due(asked=asked, fills=[fill])[-1] == (third, taken + 61)
+    assert due(asked=asked, ts_cancelled=None)[-1] == (third, taken + 500)
 
 
 def test_clients_that_count_no_frames_tell_no_events() -> None:

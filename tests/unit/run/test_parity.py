@@ -157,6 +157,23 @@ def test_fills_before_their_turn_are_queue(kept: Path, tmp_path: Path) -> None:
     assert kinds(found) == {"queue"}
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_end_that_is_booked_late_is_where_the_venue_answered_it(
+    kept: Path, copied: Path, is_known: bool
+) -> None:
+    """Meanwhile the market goes on, and takes what is not there any more."""
+    end = Run.at(kept / "run").summary["end_ns"]
+
+    def late(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            if row["status"] == "CANCELED":
+                row["ts_cancelled"] = row["ts_last"] if is_known else None
+                row["ts_last"] = min(row["ts_last"] + 20 * SECOND_NS, end)
+
+    found = parity_of(edited(copied, late))
+    assert (found.differences == ()) is is_known
+
+
 def test_seconds_that_are_cut_out_are_a_gap(kept: Path, copied: Path, tmp_path: Path) -> None:
     whole, less = ParquetDataCatalog(str(kept / "catalog")), tmp_path / "less"
     less.mkdir()
