@@ -90,13 +90,18 @@ def _targets(check: Check, *, is_trailing: bool) -> list[Decimal]:
 
 
 def _stop(check: Check, *, is_trailing: bool) -> tuple[Decimal | None, str, Decimal | None]:
-    """The stop's trigger, its type, and its limit."""
+    """The stop's trigger, its type, and its limit. One that is named by its type alone is refused,
+    as a limit is without its price: taken, it would be no stop.
+    """
     trigger = check.number("stopTriggerPrice", is_needed=False)
     value = check.call.body.get("stopTriggerPrice", MISSING)
     if value is not MISSING and is_trailing:
         check.fail("stopTriggerPrice", "must not use with type traililng stop", value, "body")
-    if trigger is None:
+    is_named = check.call.body.get("stopTriggerType") is not None
+    if trigger is None and not is_named:
         return None, "", None
+    if value in (MISSING, None) and not is_trailing:
+        check.fail("stopTriggerPrice", "must be a number", value, "body")
     kind = check.choice("stopTriggerType", ("LIMIT", "MARKET"))
     limit = check.number("stopPrice", is_needed=False)
     if kind == "LIMIT" and limit is None:

@@ -326,6 +326,14 @@ def test_money_is_whole_after_all_of_it() -> None:
         ({"takeProfitPrices": ["x"]}, "takeProfitPrices"),
         ({"stopTriggerPrice": 59000}, "stopTriggerType"),
         ({"stopTriggerPrice": 59000, "stopTriggerType": "LIMIT"}, "stopTriggerType"),
+        ({"stopTriggerType": "LIMIT"}, "stopTriggerPrice,stopTriggerType"),
+        ({"stopTriggerType": "LIMIT", "stopPrice": 59000}, "stopTriggerPrice"),
+        ({"stopTriggerType": "MARKET", "stopTriggerPrice": None}, "stopTriggerPrice"),
+        ({"stopTriggerType": "STOP"}, "stopTriggerPrice,stopTriggerType"),
+        (
+            {"type": "TRAILING_STOP", "price": 1, "callbackRate": 1, "stopTriggerType": "LIMIT"},
+            "stopTriggerType",
+        ),
     ],
 )
 def test_an_order_that_is_not_valid_names_its_fields(change: dict[str, Any], params: str) -> None:
