@@ -13,11 +13,11 @@ setup: ## .venv with every pinned package and the fairlead command (nothing to d
 demo: setup ## trade a simulated OceanEx live, record it, backtest the recording, compare
 	@.venv/bin/fairlead demo
 
-test: setup ## every promise, in its short form (lint first); many tests wait, so 6 at once
+test: setup ## every promise, in its short form (lint beside it); many tests wait, so 6 at once
 	@$(MAKE) --no-print-directory -j 2 lint compiled
 	@.venv/bin/python -m pytest -n 6 --dist worksteal
 
-test-long: setup ## hours: whole matrices of deaths, mutants, thousands of seeds, markets; times are told
+test-long: setup ## hours: the whole suite, matrices of deaths, mutants, seeds, markets; times are told
 	@.ci/long
 
 lint: setup ## ruff, mypy strict, who imports whom

@@ -22,12 +22,15 @@ import pytest
 from hypothesis import settings
 
 from fairlead.engine.orders.key_lock import FOLDER_VARIABLE
-from tests.support import canaries
+from tests.support import canaries, tiers
 from tests.support.order import dealt
 from tests.support.spy import sitecustomize as spy
 
 ROOT = Path(__file__).resolve().parents[1]
 TOLD = "canaries"  # folder of what the processes tell: it holds every credential
+IS_SHORT = (
+    "FAIRLEAD_SUITE_IS_SHORT"  # which only the controller of xdist knows: workers are given paths
+)
 OPEN_KEY_TESTS = ("test_a_key_file_that_others_ca", "test_a_file_that_others_can_re")
 # Compiled code and other tools' folders; pytest's cache keeps the names of tests, older ones too,
 # hypothesis literals of the sources.
@@ -61,6 +64,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[BASE], config.stash[BEGAN] = base, time.time()
     if not hasattr(config, "workerinput"):  # of xdist, whose controller sets the environment
         (base / TOLD).mkdir()
+        is_short = config.args_source is not pytest.Config.ArgsSource.ARGS
+        os.environ[IS_SHORT] = str(int(is_short))
         os.environ[spy.FOLDER] = str(base / TOLD)
         paths = [str(Path(spy.__file__).parent), os.environ.get("PYTHONPATH", "")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
@@ -131,6 +136,11 @@ def collected(base: Path) -> canaries.Canaries:
         if canaries.is_credential_file(path):
             found.add(path.read_text(errors="replace"), f"the credential {path.name}")
     return found
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if os.environ[IS_SHORT] == "1" and tiers.is_long(item.nodeid):
+        item.add_marker(pytest.mark.long)
 
 
 @pytest.hookimpl(trylast=True)

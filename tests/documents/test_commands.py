@@ -11,7 +11,7 @@ import re
 import shlex
 import shutil
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -477,9 +477,9 @@ COMMANDS: dict[str, Step] = {
 }
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    made = Session(tmp_path_factory.mktemp("reader"))
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    made = Session(tmp_path)
     yield made
     if made.venue is not None:
         assert made.end() == 0, "the venue ends in order"
@@ -495,12 +495,23 @@ def test_every_command_of_the_documents_is_run_here() -> None:
     assert not COMMANDS.keys() - found.keys(), "no document has these any more"
 
 
+def test_every_command_of_the_readme(session: Session, subtests: pytest.Subtests) -> None:
+    """Those of the other documents are left out."""
+    _run_all(session, commands((ROOT / "README.md").read_text()), subtests)
+
+
 @pytest.mark.timeout(1800)  # a minute or two on two idle cores, and all of it is one test
 def test_every_command(session: Session, subtests: pytest.Subtests) -> None:
     """One test, since each command finds what those before it have left."""
-    for command, step in COMMANDS.items():
-        with subtests.test(command):
-            step(session, command)
+    _run_all(session, COMMANDS, subtests)
+
+
+def _run_all(session: Session, wanted: Iterable[str], subtests: pytest.Subtests) -> None:
+    found = {*wanted}
+    for command, step in COMMANDS.items():  # in this order
+        if command in found:
+            with subtests.test(command):
+                step(session, command)
 
 
 def test_a_document_with_a_new_command_is_noticed(tmp_path: Path) -> None:

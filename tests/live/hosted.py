@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -15,10 +14,10 @@ from fairlead.adapters.oceanex.simulator import OceanexSimulator
 from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
 from fairlead.adapters.piexgo.simulator import PiexgoSimOptions, PiexgoSimulator
 from fairlead.adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
-from fairlead.adapters.simulation.server import serve
 from fairlead.adapters.zerocap.simulator import ZerocapSimOptions, ZerocapSimulator
 from fairlead.engine.cli.venue import write_credentials
 from tests.support.patience import PATIENCE_SECS
+from tests.support.serving import serving
 
 SIMULATORS: dict[type, Any] = {
     OceanexSimOptions: OceanexSimulator,
@@ -32,32 +31,20 @@ SIMULATORS: dict[type, Any] = {
 def simulated(folder: Path, options: Any, clock_secs: int = 0) -> Iterator[dict[str, Any]]:
     """The line that `fairlead venue` would print for the venue with these options.
 
-    And the venue itself, as `simulator`. Its clock is ahead of ours by `clock_secs`.
+    And the venue itself, as `simulator`, with `do`, which calls something on its thread. Its clock
+    is ahead of ours by `clock_secs`.
     """
 
     def now_ns() -> int:
         return time.time_ns() + clock_secs * 1_000_000_000
 
     simulator = SIMULATORS[type(options)](now_ns=now_ns(), options=options)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    def call(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(10)
-
-    served = call(serve(simulator, "127.0.0.1", 0, now_ns=now_ns))
-    try:
-        line = dict(served.describe())
+    with serving(simulator, now_ns) as made:
+        line = dict(made.served.describe())
         line["credentials"] = write_credentials(folder, line["credentials"])
-        line["control"] = f"{served.http_base}/_sim/"
-        line["simulator"] = simulator
+        line["control"] = f"{made.served.http_base}/_sim/"
+        line["simulator"], line["do"] = simulator, made.do
         yield line
-    finally:
-        call(served.stop())
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(PATIENCE_SECS)
-        loop.close()
 
 
 class _Page(BaseHTTPRequestHandler):

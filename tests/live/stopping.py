@@ -33,6 +33,11 @@ class Stopping(Scripted):
     def on_book_deltas(self, deltas: Any) -> None:
         """Nothing is done by the book."""
 
+    def on_order_rejected(self, event: Any) -> None:
+        """The market passed it on its way: a market that goes on so would never reach the other."""
+        super().on_order_rejected(event)
+        self.began = False
+
     def on_order_triggered(self, event: Any) -> None:
         self._mark("triggered")
 

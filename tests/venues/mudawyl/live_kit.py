@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import sqlite3
 import sys
-import threading
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -15,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from fairlead.adapters.mudawyl.simulator import MudawylSimOptions, MudawylSimulator
-from fairlead.adapters.simulation.server import serve
 from fairlead.adapters.simulation.venue import SimRequest, SimResponse
 from fairlead.engine.cli.venue import write_credentials
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Process, start
+from tests.support.serving import Serving
 from tests.venues.mudawyl.test_desk import SYMBOL, move
 
 HERE = Path(__file__).parent
@@ -73,11 +71,9 @@ class Gateway:
         self.asked: list[str] = []
         self._answer = self.sim.http
         self.sim.http = self._heard  # type: ignore[method-assign]
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self.served = self._call(serve(self.sim, "127.0.0.1", 0))
-        line = dict(self.served.describe())
+        self._serving = Serving(self.sim, time.time_ns)
+        self.do = self._serving.do
+        line = dict(self._serving.served.describe())
         self._url = line["rest"]
         self._token = write_credentials(folder / "keys", line["credentials"])["token"]
         self.log, self.toml = folder / "run.log", folder / "run.toml"
@@ -88,18 +84,6 @@ class Gateway:
         if request.path.startswith("/v1/"):
             self.asked.append(f"{request.method} {request.path}")
         return self._answer(request)
-
-    def _call(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECS)
-
-    def do[T](self, what: Callable[[], T]) -> T:
-        """On the thread of the served venue."""
-
-        async def done() -> T:
-            return what()
-
-        found: T = self._call(done())
-        return found
 
     def move(self, price: str) -> None:
         self.do(lambda: move(self.sim, price))
@@ -199,7 +183,4 @@ class Gateway:
     def close(self) -> None:
         for run in self._runs:
             self.kill(run)
-        self._call(self.served.stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE_SECS)
-        self._loop.close()
+        self._serving.stop()

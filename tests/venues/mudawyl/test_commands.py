@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -18,11 +16,11 @@ from typer.testing import CliRunner, Result
 from fairlead.adapters.mudawyl.commands import COMMANDS
 from fairlead.adapters.mudawyl.simulator import MudawylSimOptions, MudawylSimulator
 from fairlead.adapters.mudawyl.simulator_matching import Asked, Leg
-from fairlead.adapters.simulation.server import serve
 from fairlead.engine.cli.app import app
 from fairlead.engine.cli.venue import write_credentials
 from fairlead.engine.errors import Exit
 from fairlead.engine.orders.model import Side
+from tests.support.serving import Serving, serving
 
 CONFIG = """
 name = "gateway"
@@ -40,8 +38,9 @@ markets = [{{ symbol = "BTC/USDT", price_precision = 1, quantity_precision = 3 }
 
 
 class Gateway:
-    def __init__(self, folder: Path, simulator: MudawylSimulator, line: dict[str, Any]) -> None:
-        self.sim = simulator
+    def __init__(self, folder: Path, simulator: MudawylSimulator, made: Serving) -> None:
+        self.sim, self.do = simulator, made.do
+        line: dict[str, Any] = dict(made.served.describe())
         self._folder = folder
         self._token = write_credentials(folder / "keys", line["credentials"])["token"]
         self._url = line["rest"]
@@ -66,19 +65,8 @@ class Gateway:
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
     options = MudawylSimOptions(is_market_live=False)
     simulator = MudawylSimulator(options, now_ns=time.time_ns(), seed=3)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    def call(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(60)
-
-    served = call(serve(simulator, "127.0.0.1", 0))
-    yield Gateway(tmp_path, simulator, dict(served.describe()))
-    call(served.stop())
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(60)
-    loop.close()
+    with serving(simulator) as made:
+        yield Gateway(tmp_path, simulator, made)
 
 
 def person(gateway: Gateway) -> str:
@@ -149,7 +137,7 @@ def test_a_position_is_told_and_flattened_by_a_word_of_its_own(gateway: Gateway)
         callback=None,
         legs=(leg,),
     )
-    gateway.sim.create(asked)
+    gateway.do(lambda: gateway.sim.create(asked))
     (held,) = gateway.told("position", "BTC/USDT")
     assert held["quantity"] == "-0.05"
     (stop,) = gateway.told("orders", "BTC/USDT")

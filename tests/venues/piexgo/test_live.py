@@ -11,12 +11,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from fairlead.adapters.piexgo.simulator import PiexgoSimOptions
 from fairlead.adapters.simulation.orders import Status
 from fairlead.engine.errors import Exit
+from tests.live.hosted import simulated
 from tests.support.configs import ROOMY, inline
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import FAIRLEAD, ROOT, wait_for
-from tests.venues.piexgo.served import simulated
 
 BUYS, RESTS = 2, 3
 
@@ -53,7 +54,7 @@ def run(verb: str, path: Path, *more: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_check_reads_the_options_of_the_venue(tmp_path: Path) -> None:
-    with simulated(tmp_path / "keys") as line:
+    with simulated(tmp_path / "keys", PiexgoSimOptions()) as line:
         found = run("check", write(tmp_path, line))
         assert found.returncode == Exit.OK, found.stdout + found.stderr
         wrong = run("check", write(tmp_path, line, pinfo="secret", apikey="x"))
@@ -63,7 +64,7 @@ def test_check_reads_the_options_of_the_venue(tmp_path: Path) -> None:
 
 
 def test_a_wrong_key_is_told_and_nothing_is_traded(tmp_path: Path) -> None:
-    with simulated(tmp_path / "keys") as line:
+    with simulated(tmp_path / "keys", PiexgoSimOptions()) as line:
         line["simulator"].take_credentials({"key": "other", "secret": "other"})
         found = run("live", write(tmp_path, line))
         assert found.returncode not in (Exit.OK, Exit.FAILED), found.stdout + found.stderr
@@ -73,7 +74,7 @@ def test_a_wrong_key_is_told_and_nothing_is_traded(tmp_path: Path) -> None:
 
 def test_a_live_run_trades_and_leaves_nothing(tmp_path: Path) -> None:
     log = tmp_path / "live.log"
-    with simulated(tmp_path / "keys") as line, log.open("w") as out:
+    with simulated(tmp_path / "keys", PiexgoSimOptions()) as line, log.open("w") as out:
         exchange = line["simulator"].exchange
         path = write(tmp_path, line)
         process = subprocess.Popen(
@@ -82,8 +83,8 @@ def test_a_live_run_trades_and_leaves_nothing(tmp_path: Path) -> None:
         try:
             wait_for(
                 lambda: (
-                    len(exchange.open_orders("main")) == RESTS
-                    and len(exchange.orders("main")) == RESTS + BUYS
+                    line["do"](lambda: len(exchange.open_orders("main"))) == RESTS
+                    and line["do"](lambda: len(exchange.orders("main"))) == RESTS + BUYS
                 ),
                 f"its orders; see {log}",
             )
