@@ -1,7 +1,8 @@
-"""Two studies from their data to a verdict, each by one command, with every step told.
+"""Studies from their data to a verdict, each by one command, with every step told.
 
     python -m fairlead.backtests.studies maker --recording binance_usdm_btcusdt.gz
     python -m fairlead.backtests.studies breakout
+    python -m fairlead.backtests.studies crossing
 
 The commands that are run are printed as one would type them. Without a recording the market is
 made, from a seed (`fairlead.backtests.synthetic`): the same everywhere.
@@ -19,12 +20,18 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CONFIG = "study.toml"
 INSTRUMENT = "BTCUSDT-PERP.BINANCE"
+PARAMS = {
+    "maker": ["half_spread_bps=2..5:0.5", "skew_bps=0,2,4"],
+    "breakout": ["lookback=6,12,24", "stop_bps=1..4:1", "buffer_bps=0,0.5"],
+    "crossing": ["fast=2..6:1", "slow=8..20:2", "channel_atr=0,0.5"],
+}
+SCREENED = {"crossing": 10}  # how many of the grid run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0, or the exit code of the first command that fails."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("study", choices=["maker", "breakout"])
+    parser.add_argument("study", choices=list(PARAMS))
     parser.add_argument("--recording", type=Path, help="raw stream file of Binance USD-M BTCUSDT")
     parser.add_argument("--seconds", type=int, default=600, help="of a market that is made")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for all of it")
@@ -52,17 +59,14 @@ def _steps(study: str, catalog: Path) -> Iterator[list[str]]:
     begin, end = _span(catalog)
     second = 1_000_000_000
     train, test = (end - begin) * 3 // 10 // second, (end - begin) * 3 // 20 // second
-    params = {
-        "maker": ["half_spread_bps=2..5:0.5", "skew_bps=0,2,4"],
-        "breakout": ["lookback=6,12,24", "stop_bps=1..4:1", "buffer_bps=0,0.5"],
-    }[study]
-    given = [word for one in params for word in ("--param", one)]
+    given = [word for one in PARAMS[study] for word in ("--param", one)]
     held, before = (_utc(begin + (end - begin) * 4 // 5 - back) for back in (0, second))
     if not (catalog.parent / "state").exists():  # once, before the first trial
         yield ["study", "hold", study, CONFIG, "--from", held]
     search = [CONFIG, "--study", study, *given]
     yield ["check", CONFIG, "--lookahead", "--set", f"backtest.end={before}Z"]
-    yield ["sweep", *search, "--out", "grid"]
+    screen = ["--screen", str(SCREENED[study])] if study in SCREENED else []
+    yield ["sweep", *search, *screen, "--out", "grid"]
     walk = ["--walk-forward", f"{train}s/{test}s", "--embargo", "2s"]
     yield ["sweep", *search, *walk, "--out", "walk"]
 

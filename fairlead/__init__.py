@@ -11,6 +11,7 @@ These are promised: a release that changes one says so in its CHANGELOG. Everyth
 - `backtest`: runs a config over its catalog and gives a `Run`, whose `orders`, `fills`, `equity`,
   `positions` and so on are DataFrames; `runs_below` finds those that are kept, `write_report` makes
   a page of one, `Catalog` has recorded trades, quotes and books as DataFrames.
+- `ScreenBars`: the columns that a strategy's `screen` is given by `fairlead sweep --screen`.
 - `run_backtest`: the same for programs, without tables: its result's `summary` has the numbers.
 - `FairleadError`, `Exit`: what is raised, in words for a person; the exit codes of a process.
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from fairlead.engine.research.catalogs import Catalog
     from fairlead.engine.research.report import write_report
     from fairlead.engine.research.runs import Run, runs_below
+    from fairlead.engine.research.screening import ScreenBars
     from fairlead.engine.run.backtest import run_backtest
     from fairlead.engine.run.config import load
     from fairlead.engine.run.notebook import backtest, changed
@@ -50,6 +52,7 @@ __all__ = [
     "OwnOrder",
     "Role",
     "Run",
+    "ScreenBars",
     "Tif",
     "TriggerCondition",
     "backtest",
@@ -64,6 +67,7 @@ _NOT_THE_GUARDS = {
     "Exit": "errors",
     "FairleadError": "errors",
     "Run": "research.runs",
+    "ScreenBars": "research.screening",
     "backtest": "run.notebook",
     "changed": "run.notebook",
     "load": "run.config",

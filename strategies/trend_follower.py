@@ -14,7 +14,7 @@ Wider channels and longer averages trade less and pay less.
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nautilus_trader.model import (
     Bar,
@@ -30,6 +30,9 @@ from nautilus_trader.trading import StrategyConfig
 
 from fairlead import Declared, Denial, GuardedStrategy, Kind, OwnOrder, Role, Tif
 from fairlead.strategies.inventory import Inventory, quantity_down
+
+if TYPE_CHECKING:
+    from fairlead import ScreenBars
 
 PERIOD_MAX = 10_000
 TOP_UP_FRACTION = Decimal("0.1")  # a smaller gap (a fee taken in base currency) is left alone
@@ -98,6 +101,24 @@ class TrendFollower(GuardedStrategy):
         self._working: set[ClientOrderId] = set()
         self._retry_ns = 0
         self._target = Decimal(0)  # signed position wanted, base units
+
+    @staticmethod
+    def screen(bars: "ScreenBars", config: TrendFollowerConfig) -> Any:
+        """`_wanted` after each bar, of all bars at once (`fairlead sweep --screen`)."""
+        import numpy as np
+
+        c, close, at = config, bars.close, np.arange(len(bars))
+        before = np.concatenate((close[:1], close[:-1]))
+        ranges = np.maximum(bars.high, before) - np.minimum(bars.low, before)
+        gap = _means(close, c.fast) - _means(close, c.slow)
+        channel = float(c.channel_atr) * _means(ranges, c.atr)
+        is_warm = at >= max(c.slow, c.atr) - 1
+        up, down = is_warm & (gap > channel), is_warm & (gap < -channel)
+        # Long from a break upwards until the averages cross back, and short by the mirror image.
+        is_long, is_short = _since(up, is_warm & (gap < 0)), _since(down, is_warm & (gap > 0))
+        size = float(c.order_quantity)
+        short = size if c.allow_short else min(float(c.start_inventory), size)
+        return np.where(is_long, size, np.where(is_short, -short, 0.0))
 
     def declared(self) -> Mapping[InstrumentId, Declared]:
         c = self._c
@@ -209,3 +230,22 @@ class TrendFollower(GuardedStrategy):
         if client_order_id in self._working:
             self._retry_ns = self.clock.timestamp_ns() + self._c.retry_ms * MS_NS
         self._closed(client_order_id)
+
+
+def _means(values: Any, count: int) -> Any:
+    """Of the last `count` values; the first `count - 1` are of no use."""
+    import numpy as np
+
+    sums = np.cumsum(np.concatenate(([0.0], values - values[:1])))
+    found = np.zeros(len(values))
+    found[count - 1 :] = (sums[count:] - sums[:-count]) / count + values[:1]
+    return found
+
+
+def _since(begins: Any, ends: Any) -> Any:
+    """Whether the last of both was a begin."""
+    import numpy as np
+
+    at = np.arange(len(begins))
+    last = [np.maximum.accumulate(np.where(one, at, -1)) for one in (begins, ends)]
+    return last[0] > last[1]

@@ -63,13 +63,16 @@ def _listed(folder: Path) -> dict[str, Any]:
 
     told: dict[str, Any] = {
         "study": folder.name,
-        **dict.fromkeys(("trials", "searches", "held_out", "begun_ns", "last_ns", "error")),
+        **dict.fromkeys(
+            ("trials", "screened", "searches", "held_out", "begun_ns", "last_ns", "error")
+        ),
     }
     try:
         with Registry(folder) as registry:
             known = told_of(registry)
             begun, last = registry.span_ns or (None, None)
             told |= {"trials": known["study_trials"], "searches": registry.count("sweep")}
+            told["screened"] = known["study_screened"]
             told |= {"held_out": known["held_out"], "begun_ns": begun, "last_ns": last}
     except FairleadError as error:
         told["error"] = f"{error.code}: {error.message}"
@@ -107,7 +110,7 @@ def show(name: Name, config: Config, as_json: AsJson = False) -> None:
     import msgspec
 
     from fairlead.engine.research.gates import gates_of
-    from fairlead.engine.research.study import told_of
+    from fairlead.engine.research.study import told_of, trials_words
 
     with _registry(load(config), name) as registry:
         gates = [gate.words for gate in gates_of(registry)]
@@ -117,7 +120,7 @@ def show(name: Name, config: Config, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
         return
-    typer.echo(f"study {name}: {told['study_trials']} trials, whole")
+    typer.echo(f"study {name}: {trials_words(told)}, whole")
     for key, body in searches:
         params = ", ".join(f"{param}={spec}" for param, spec in body["params"].items())
         typer.echo(f"  {key}  {body['search']} by {body['metric']}: {params}")
@@ -299,6 +302,7 @@ def _flat(study: dict[str, Any]) -> dict[str, Any]:
     return {
         "study": study["study"],
         "trials": study["study_trials"],
+        **({"screened": n} if (n := study["study_screened"]) else {}),
         "chain": chain,
         "held out, spent": study["spent"],
         **({"borne": "; ".join(study["borne"])} if study["borne"] else {}),

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,10 @@ from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.run.config import load
 
 if TYPE_CHECKING:
+    from fairlead.engine.config.loaded import LoadedConfig
     from fairlead.engine.research.luck import Luck
-    from fairlead.engine.research.pool import Job, Pool
+    from fairlead.engine.research.pool import Job, Pool, Task
+    from fairlead.engine.research.screening import Screening
     from fairlead.engine.research.search import Plan
     from fairlead.engine.research.sweep import Done, Forms, Sweep, Trial, Watch
     from fairlead.engine.research.trials import Registry
@@ -77,6 +79,15 @@ def command(
         ),
     ] = None,
     embargo: Annotated[str, typer.Option(help="Left out between the two: 1h.")] = "0s",
+    screen: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Screen all variants by the strategy's `screen` function, and backtest the best "
+            "N. What is screened is no result, and counts as tried.",
+        ),
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Try those that failed again.")] = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of the tables; default: the study's.")
@@ -120,15 +131,23 @@ def command(
             seed=seed,
             metric=metric,
             minimize=minimize,
+            screen=screen,
         )
         job = Job(str(loaded.path.resolve()), changes)
-        asked = Asked(kept, rests, job, Typed(loaded), again=again)
+        asked = Asked(kept, rests, job, loaded, Typed(loaded), again=again)
         pool = partial(_pool, asked.job, jobs, ray)
         if walk_forward is not None:
+            _require_unscreened(plan)
             parts = spans(walk_forward, embargo, rests.span_ns)
             _walk(asked, plan, pool, parts, out, as_json)
         else:
             _search(asked, plan, pool, out, as_json)
+
+
+def _require_unscreened(plan: Plan) -> None:
+    if plan.screen is not None:
+        text = "expected --walk-forward or --screen; came both"
+        raise FairleadError("SCREEN-SEARCH", text, int(Exit.USAGE))
 
 
 def _study_name(name: str) -> str:
@@ -142,10 +161,29 @@ class Asked:
     """What a command has settled before its first trial."""
 
     def __init__(
-        self, registry: Registry, rests: Basis, job: Job, forms: Forms, *, again: bool
+        self,
+        registry: Registry,
+        rests: Basis,
+        job: Job,
+        loaded: LoadedConfig,
+        forms: Forms,
+        *,
+        again: bool,
     ) -> None:
         self.registry, self.rests, self.job, self.again = registry, rests, job, again
-        self._forms = forms
+        self._loaded, self._forms = loaded, forms
+
+    def screened(self, plan: Plan, sweep: Sweep) -> tuple[Screening, Sequence[Task]] | None:
+        """What a screen says, kept as tried before anybody is told, and what it leaves to run."""
+        from fairlead.engine.run.screened import chosen, screening
+
+        if plan.screen is None:
+            return None
+        found = screening(self._loaded, plan)
+        sweep.screened(found)
+        text = f"{len(found.variants)} variants screened on {found.bars:,} bars"
+        progress(f"{text} in {found.secs:.2f} s, which is no result; the best run exactly")
+        return found, chosen(found, plan)
 
     def sweep(self, plan: Plan, fixed: dict[str, Any] | None = None) -> Sweep:
         from fairlead.engine.research.sweep import Sweep
@@ -181,11 +219,15 @@ def _search(
     from fairlead.engine.research.study import luck_of, told_of
 
     sweep = asked.sweep(plan)
+    looked, chosen = asked.screened(plan, sweep) or (None, None)
     with _running(pool) as (running, watch):
-        found = sweep.run(running, watch, again=asked.again)
+        found = sweep.run(running, watch, again=asked.again, chosen=chosen)
     luck = luck_of(asked.registry, found, plan)
+    screen = None if looked is None else looked.told(plan)
     told = {**told_of(asked.registry), "luck": luck}
-    where = sweep.write(found, told, out)
+    where = sweep.write(found, told, out, screen)
+    if screen is not None:
+        told["screened"] = screen
     asked.page(where, plan, told, found, luck)
     _show(plan, found, told, luck, where, as_json)
     if all(one.outcome.error for one in found):
@@ -318,7 +360,8 @@ def _show(
 ) -> None:
     import msgspec
 
-    from fairlead.engine.research.study import words
+    from fairlead.engine.research.screening import screen_words
+    from fairlead.engine.research.study import trials_words, words
     from fairlead.engine.research.sweep import best_first, rows_of
 
     ranked = best_first(trials, plan)
@@ -330,11 +373,17 @@ def _show(
         return
     from rich.table import Table
 
-    table = Table("trial", *(one.name for one in plan.params), plan.metric, "fills", box=None)
+    screen = told.get("screened")
+    guesses = {row["trial"]: row for row in (() if screen is None else screen["rows"])}
+    names = [] if screen is None else [screen["ranked_by"]]
+    table = Table(
+        "trial", *(one.name for one in plan.params), plan.metric, "fills", *names, box=None
+    )
     for one in ranked[:SHOWN]:
         given = (one.values[param.key] for param in plan.params)
         fills = str(one.outcome.figures["fills"])
-        table.add_row(str(one.number), *given, f"{one.value:,.6g}", fills)
+        guess = [f"~{guesses[one.number][name]:,.6g}" for name in names]
+        table.add_row(str(one.number), *given, f"{one.value:,.6g}", fills, *guess)
     console = result_console()
     console.print(table)
     failed = [one for one in trials if one.outcome.error]
@@ -343,6 +392,8 @@ def _show(
     if len(failed) > SHOWN:
         typer.echo(f"... and {len(failed) - SHOWN} more failed")
     typer.echo(f"{len(trials)} trials, {len(failed)} failed")
-    for line in (f"study {told['study']}: {told['study_trials']} trials in all", *words(luck)):
+    for line in () if screen is None else screen_words(screen):
+        typer.echo(line)
+    for line in (f"study {told['study']}: {trials_words(told)} in all", *words(luck)):
         typer.echo(line)
     typer.echo(f"written to {where}")

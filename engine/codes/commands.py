@@ -78,6 +78,30 @@ COMMANDS: dict[str, Code] = {
     ),
     "SEARCH-KIND": Code("no such search", "take one that is listed"),
     "SEARCH-TRIALS": Code("a search that draws needs a number", "add `--trials N`"),
+    "SCREEN-SEARCH": Code(
+        "a screen can't choose for this search",
+        "a grid or a random search by net or ratio, without `--walk-forward`; or no `--screen`",
+    ),
+    "SCREEN-NONE": Code(
+        "the strategy has no `screen` function",
+        "search without `--screen`, or write one (research.md, Screens)",
+    ),
+    "SCREEN-CONFIG": Code(
+        "a screen can't see what this config or search is of",
+        "mend what the line says; or search without `--screen`",
+    ),
+    "SCREEN-DATA": Code("no bars to screen on", "data with trades, of a longer time than a bar"),
+    "SCREEN-RAISED": Code(
+        "the strategy's `screen` function raised an error", "mend it where the line says"
+    ),
+    "SCREEN-POSITIONS": Code(
+        "what the strategy's `screen` function gave is no position a bar",
+        "a numpy array of finite numbers, as long as the bars",
+    ),
+    "SCREEN-LOOKAHEAD": Code(
+        "a position of the strategy's `screen` function hangs on later bars",
+        "use bars up to its own alone",
+    ),
     "WALK-FORM": Code("a span of time can't be read", _USAGE),
     "WALK-SHORT": Code("the data is too short to walk over", "shorter spans, or more data"),
     "WORKER-DIED": Code(

@@ -63,15 +63,18 @@ def held_of(registry: Registry) -> Held | None:
 
 def hold(registry: Registry, held: Held) -> None:
     """Raises FairleadError HELD-BEFORE where the study holds another, HELD-SEEN where a trial of
-    it has looked at the span."""
+    it, or a screen, has looked at the span."""
     if (known := held_of(registry)) is not None:
         raise FairleadError(
             "HELD-BEFORE",
             f"the study {registry.name} holds {known.words()} already, once and for all",
             int(Exit.USAGE),
         )
-    spans = (entry.body["span_ns"] for entry in registry.entries("trial"))
-    if seen := sum(begin <= held.end_ns and end >= held.start_ns for begin, end in spans):
+    spans = [(entry.body["span_ns"], 1) for entry in registry.entries("trial")]
+    screens = (entry.body for entry in registry.entries("screen"))
+    spans += [(body["span_ns"], len(body["variants"])) for body in screens]
+    seen = sum(n for (begin, end), n in spans if begin <= held.end_ns and end >= held.start_ns)
+    if seen:
         raise FairleadError(
             "HELD-SEEN",
             f"{seen} trials of the study {registry.name} have looked at {held.words()}: hold a "

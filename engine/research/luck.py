@@ -19,6 +19,9 @@ from fairlead.engine.research.extra import has, need
 BLOCKS = 12  # of time: 924 ways to part them in two halves
 COLUMNS_MAX = 500  # trials that the probability of overfitting is of, the first
 WANTED = 0.95  # of a deflated Sharpe ratio
+UNSPLIT = (
+    "a probability of overfitting: a screen chose what ran by all of the time, both halves of it"
+)
 
 
 class Curve(msgspec.Struct, frozen=True):
@@ -34,6 +37,7 @@ class Curve(msgspec.Struct, frozen=True):
 
 class Luck(msgspec.Struct, frozen=True, kw_only=True):
     """`tried` trials of which `effective` traded differently; those that traded alike are one.
+    `screened` of both did not run: a screen has looked at them, and each counts as different.
 
     Sharpe ratios are mean / deviation of the parts of the time. `expected` is what the best of so
     many without any skill shows, `deflated` the probability that the best one's is above it, `pbo`
@@ -51,20 +55,30 @@ class Luck(msgspec.Struct, frozen=True, kw_only=True):
     parts_needed: int | None = None
     pbo: float | None = None
     splits: int = 0
+    screened: int = 0
     why: str = ""
 
 
-def luck(best: Curve | None, trials: Iterable[Curve]) -> Luck:
+def luck(
+    best: Curve | None, trials: Iterable[Curve], screened: Sequence[float | None] = ()
+) -> Luck:
     """Of the best of `trials`, itself among them.
 
     The number of trials is not made less for their correlation: their Sharpe ratios, whose spread
-    counts too, are the nearer for it already.
+    counts too, are the nearer for it already. `screened` are the ratios of variants that a screen
+    has looked at and that did not run: tried all the same. What ran after a screen is alike, so
+    the spread is that of all together where it is the wider; and since it was chosen by all of the
+    time, no probability of overfitting is said of it.
     """
     found = list(trials)
     apart = list({one.orders: one for one in found if any(one.pnl)}.values())
-    told = Luck(tried=len(found), effective=len(apart))
+    told = Luck(
+        tried=len(found) + len(screened),
+        effective=len(apart) + len(screened),
+        screened=len(screened),
+    )
     why = ""
-    if len(apart) < 2:
+    if told.effective < 2:
         why = "fewer than two trials traded differently"
     elif best is None:
         why = "no trial is best"
@@ -76,18 +90,19 @@ def luck(best: Curve | None, trials: Iterable[Curve]) -> Luck:
         why = "the package trialgate is not installed: pip install 'fairlead[search]'"
     if why or best is None:
         return msgspec.structs.replace(told, why=why)
-    return _reckoned(told, best, apart)
+    return _reckoned(told, best, apart, [one for one in screened if one is not None])
 
 
-def _reckoned(told: Luck, best: Curve, apart: Sequence[Curve]) -> Luck:
+def _reckoned(told: Luck, best: Curve, apart: Sequence[Curve], screened: Sequence[float]) -> Luck:
     gate = need("trialgate.validation", "a deflated Sharpe ratio")
     moves = [one.moves() for one in apart]
     mine = best.moves()
+    ran = [sharpe for one in moves if (sharpe := _sharpe(one)) is not None]
     # One part of the time is one period: nothing is made a year of.
     scale: dict[str, Any] = {
-        "trial_sharpes": [sharpe for one in moves if (sharpe := _sharpe(one)) is not None],
+        "trial_sharpes": _spread(ran, screened),
         "periods_per_year": 1,
-        "effective_trials": len(apart),
+        "effective_trials": told.effective,
     }
     found: dict[str, Any] = {"parts": len(mine), "sharpe": _sharpe(mine)}
     try:
@@ -98,6 +113,8 @@ def _reckoned(told: Luck, best: Curve, apart: Sequence[Curve]) -> Luck:
             mine, target_dsr=WANTED, autocorrelation="ignore", **scale
         )
         found["parts_needed"] = needed.observations_required
+        if told.screened:
+            return msgspec.structs.replace(told, **found, why=UNSPLIT)
         some = [one for one in moves if len(one) == len(mine)][:COLUMNS_MAX]
         matrix = [list(row) for row in zip(*some, strict=True)]
         pbo = gate.probability_of_backtest_overfitting(matrix, block_count=BLOCKS)
@@ -105,6 +122,12 @@ def _reckoned(told: Luck, best: Curve, apart: Sequence[Curve]) -> Luck:
     except gate.ValidationInputError as error:
         found["why"] = str(error)
     return msgspec.structs.replace(told, **found)
+
+
+def _spread(ran: list[float], screened: Sequence[float]) -> list[float]:
+    """Of those that ran or of all, whichever has the wider: no trial's is taken for another's."""
+    every = [*ran, *screened]
+    return every if len(ran) < 2 or pvariance(every) > pvariance(ran) else ran
 
 
 def _sharpe(moves: Sequence[float]) -> float | None:

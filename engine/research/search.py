@@ -21,13 +21,15 @@ from fairlead.engine.research.space import Param, Values, drawn, grid, rounded
 GRID, RANDOM = "grid", "random"
 # Optuna's, by name; each takes a seed
 SAMPLERS = {"tpe": "TPESampler", "nsga2": "NSGAIISampler"}
-KINDS = (GRID, RANDOM, *SAMPLERS)
+LISTED = (GRID, RANDOM)  # whose trials hang on no other's result
+KINDS = (*LISTED, *SAMPLERS)
 ROUND = 8  # trials that an Optuna sampler gives before it hears of any of them
 OPTUNA_FILE = "optuna.log"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A search as it was asked for. `trials` is how many; None: the whole grid."""
+    """A search as it was asked for. `trials` is how many; None: the whole grid. `screen` is how
+    many of them run, the best of a screen; None: all, and there is none."""
 
     params: tuple[Param, ...]
     kind: str = GRID
@@ -35,9 +37,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     metric: str = "net"
     minimize: bool = False
+    screen: int | None = None
 
     def told(self) -> dict[str, Any]:
         """What makes it this search."""
+        screen = {} if self.screen is None else {"screen": self.screen}
         return {
             "params": {one.key: one.spec for one in self.params},
             "search": self.kind,
@@ -45,6 +49,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             "seed": None if self.kind == GRID else self.seed,
             "metric": self.metric,
             "minimize": self.minimize,
+            **screen,
         }
 
 
@@ -58,28 +63,39 @@ class Search(Protocol):
 
 def search_of(plan: Plan, folder: Path) -> Search:
     """`folder` is the search's own. Raises FairleadError PARAM-GRID, SEARCH-TRIALS."""
+    if plan.kind in LISTED:
+        return Listed(tasks_of(plan))
+    return _Optuna(plan, _count(plan), folder)
+
+
+def tasks_of(plan: Plan) -> list[Task]:
+    """Of a kind of LISTED, all. Raises FairleadError PARAM-GRID, SEARCH-TRIALS."""
     if plan.kind == GRID:
-        return _Listed(list(grid(plan.params))[: plan.trials])
+        values = list(grid(plan.params))[: plan.trials]
+    else:
+        values = list(drawn(plan.params, plan.seed, _count(plan)))
+    return [Task(number, one) for number, one in enumerate(values)]
+
+
+def _count(plan: Plan) -> int:
     if plan.trials is None:
         text = f"--search {plan.kind} needs --trials N"
         raise FairleadError("SEARCH-TRIALS", text, int(Exit.USAGE))
-    if plan.kind == RANDOM:
-        return _Listed(list(drawn(plan.params, plan.seed, plan.trials)))
-    return _Optuna(plan, plan.trials, folder)
+    return plan.trials
 
 
-class _Listed:
+class Listed:
     """All are known before the first."""
 
-    def __init__(self, values: Sequence[Values]) -> None:
-        self._values = values
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._tasks = tasks
 
     @property
     def total(self) -> int:
-        return len(self._values)
+        return len(self._tasks)
 
     def rounds(self) -> Iterator[Sequence[Task]]:
-        yield [Task(number, values) for number, values in enumerate(self._values)]
+        yield self._tasks
 
     def tell(self, results: Sequence[tuple[Task, float | None]], /) -> None:
         """It hangs on none."""

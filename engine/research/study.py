@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,9 +21,16 @@ def told_of(registry: Registry) -> dict[str, Any]:
     return {
         "study": registry.name,
         "study_trials": registry.count("trial"),
+        "study_screened": len(_screened(registry)),
         "registry": {"entries": head.count, "chain": head.chain},
         "held_out": None if held is None else msgspec.to_builtins(held),
     }
+
+
+def trials_words(told: Mapping[str, Any]) -> str:
+    """How many of a study."""
+    screened = told.get("study_screened", 0)
+    return f"{told['study_trials']} trials" + (f" and {screened} screened" if screened else "")
 
 
 def luck_of(registry: Registry, trials: Sequence[Trial], plan: Plan) -> Luck:
@@ -34,12 +41,29 @@ def luck_of(registry: Registry, trials: Sequence[Trial], plan: Plan) -> Luck:
         return luck(None, [])
     best = ranked[0].outcome
     code = _currency(best, plan.metric)
-    found = []
+    found, known = [], set()
     for entry in registry.entries("trial"):
         body = entry.body
         if body["error"] is None and tuple(body["span_ns"]) == best.span_ns and code in body["pnl"]:
             found.append(Curve(body["figures"]["orders_digest"], body["pnl"][code]))
-    return luck(_curve(best, code), found)
+            known.add(entry.key)
+    ratios = _screened(registry, best.span_ns, code)
+    alone = [ratio for key, ratio in ratios.items() if key not in known]
+    return luck(_curve(best, code), found, alone)
+
+
+def _screened(
+    registry: Registry, span_ns: tuple[int, int] | None = None, code: str = ""
+) -> dict[str, float | None]:
+    """Screened ratios by variant: over this time and in this currency, or of all that no trial
+    is."""
+    found: dict[str, float | None] = {}
+    for entry in registry.entries("screen"):
+        body = entry.body
+        if span_ns is None or (tuple(body["span_ns"]), body["currency"]) == (span_ns, code):
+            found.update(zip(body["variants"], body["screened_ratios"], strict=True))
+    ran = registry.keys("trial") if span_ns is None and found else set()
+    return {key: ratio for key, ratio in found.items() if key not in ran}
 
 
 def _currency(outcome: Outcome, metric: str) -> str:
@@ -56,7 +80,13 @@ def _curve(outcome: Outcome, code: str) -> Curve | None:
 
 def words(found: Luck) -> Iterable[str]:
     """For a person."""
-    yield f"{found.tried} trials over this time, {found.effective} of them traded differently"
+    if found.screened:
+        yield (
+            f"{found.tried} variants tried over this time: {found.tried - found.screened} ran, "
+            f"{found.screened} were screened alone; {found.effective} of them count as different"
+        )
+    else:
+        yield f"{found.tried} trials over this time, {found.effective} of them traded differently"
     if found.deflated is not None and found.sharpe is not None and found.expected is not None:
         yield (
             f"mean / deviation of the best {found.sharpe:+.3f} (of {found.parts} parts of the "

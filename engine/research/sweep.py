@@ -19,11 +19,13 @@ from fairlead.engine.files import make_folder
 from fairlead.engine.research.columns import Row
 from fairlead.engine.research.extra import has, need
 from fairlead.engine.research.pool import INTERRUPTED, Outcome, Pool, Task
-from fairlead.engine.research.search import Plan, Search, search_of
+from fairlead.engine.research.screening import Screening
+from fairlead.engine.research.search import Listed, Plan, Search, search_of, tasks_of
 from fairlead.engine.research.space import Values, told
 from fairlead.engine.research.trials import Registry, key_of
 
 SWEEP_FILE, ROWS_FILE, PARQUET_FILE = "sweep.json", "trials.json", "trials.parquet"
+SCREEN_FILE = "screened.json"  # figures of no trial
 FIRST = ("trial", "value", "error", "exit_code")  # columns
 TEXTS = frozenset({"error", "orders_digest", "inputs", "data"})
 ID_CHARS = 10
@@ -79,15 +81,33 @@ class Sweep:
         self._done: dict[int, Trial] = {}
         self._ran = 0
 
-    def run(self, pool: Pool, watch: Watch | None = None, *, again: bool = False) -> list[Trial]:
-        """All trials, by number. `again`: those that failed are tried once more.
+    def screened(self, found: Screening) -> None:
+        """Every variant that a screen has looked at counts as tried, for good; none is a trial."""
+        if self._registry.find("screen", self.id) is None:
+            tasks, looked = tasks_of(self._plan), [one for one in found.variants if not one.error]
+            keys = [self._key(tasks[one.number]) for one in looked]
+            ratios = [one.ratio for one in looked]
+            body = {"basis": self._basis, "sweep": self.id, "span_ns": found.span_ns}
+            told = {"currency": found.currency, "variants": keys, "screened_ratios": ratios}
+            self._registry.append("screen", self.id, {**body, **told})
+
+    def run(
+        self,
+        pool: Pool,
+        watch: Watch | None = None,
+        *,
+        again: bool = False,
+        chosen: Sequence[Task] | None = None,
+    ) -> list[Trial]:
+        """All trials, by number. `again`: those that failed are tried once more. `chosen`: those
+        alone that a screen chose.
 
         Raises KeyboardInterrupt where a trial was cut short by a signal; what was done is kept.
         """
         make_folder(self.folder)
         if self._registry.find("sweep", self.id) is None:
             self._registry.append("sweep", self.id, {**self._about, **self._plan.told()})
-        search = search_of(self._plan, self.folder)
+        search = Listed(chosen) if chosen is not None else search_of(self._plan, self.folder)
         for tasks in search.rounds():
             self._round(tasks, search, pool, watch, again)
             search.tell([(task, self._done[task.number].value) for task in tasks])
@@ -143,16 +163,28 @@ class Sweep:
             failed = sum(one.outcome.error is not None for one in self._done.values())
             watch(Done(len(self._done), search.total, self._ran, failed))
 
-    def write(self, trials: Sequence[Trial], told_of: Mapping[str, Any], out: Path | None) -> Path:
-        """Tables and what is said of them, into a folder. Raises FairleadError OUT-UNWRITABLE."""
+    def write(
+        self,
+        trials: Sequence[Trial],
+        told_of: Mapping[str, Any],
+        out: Path | None,
+        screen: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Tables and what is said of them, into a folder; what a screen said has a file of its own.
+
+        Raises FairleadError OUT-UNWRITABLE.
+        """
         folder = self.folder if out is None else out
         rows = list(rows_of(trials, self._plan))
         about = {"id": self.id, **self._about, **self._plan.told(), **told_of}
         files = {SWEEP_FILE: _json(about), ROWS_FILE: _json(rows)}
+        if screen is not None:
+            files[SCREEN_FILE] = _json(screen)
         if has("pyarrow"):
             files[PARQUET_FILE] = parquet(rows)
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            (folder / SCREEN_FILE).unlink(missing_ok=True)  # of another search
             for name, data in files.items():
                 (folder / name).write_bytes(data)
         except OSError as error:

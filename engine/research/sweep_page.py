@@ -23,9 +23,10 @@ from fairlead.engine.research.pictures import (
     figure,
     time_of,
 )
+from fairlead.engine.research.screening import screen_words
 from fairlead.engine.research.search import Plan
 from fairlead.engine.research.space import Param
-from fairlead.engine.research.study import words
+from fairlead.engine.research.study import trials_words, words
 from fairlead.engine.research.sweep import Trial, best_first
 
 HTML_FILE = "sweep.html"
@@ -58,6 +59,8 @@ def sweep_page(
         _pictures(page, plan, ranked)
     if trials:
         page.section("Trials", _listed(plan, ranked), _failed(trials))
+    if (screen := told.get("screened")) is not None:
+        page.section("Screened, no results", _screened(plan, screen))
     return document(title, page)
 
 
@@ -105,7 +108,7 @@ def _cards(
 def _rests(told: Mapping[str, Any], luck: Luck | None) -> str:
     held = told["held_out"]
     rows = [
-        ("study", f"{escape(told['study'])}, {told['study_trials']} trials in all"),
+        ("study", f"{escape(told['study'])}, {trials_words(told)} in all"),
         ("held out", escape(_held(held))),
         ("chain", f"{short_hash(told['registry']['chain'])} of {told['registry']['entries']}"),
         ("data", short_hash(told["data"])),
@@ -355,6 +358,26 @@ def _listed(plan: Plan, ranked: Sequence[Trial]) -> str:
     ]
     more = len(ranked) - LISTED
     return table(head, rows) + note(f"and {more} more" if more > 0 else "")
+
+
+def _screened(plan: Plan, screen: Mapping[str, Any]) -> str:
+    """In the order of the screen: what ran is in the table of trials with its exact figures."""
+    by = screen["ranked_by"]
+    names = ["screened_net", "screened_ratio", "screened_changes"]
+    known = [row for row in screen["rows"] if row[by] is not None]
+    known.sort(key=lambda row: row[by] if plan.minimize else -row[by])
+    rows = [
+        [
+            str(row["trial"]),
+            *(row[param.name] for param in plan.params),
+            *(number(row[name]) for name in names),
+            "yes" if row["ran_exactly"] else "no",
+        ]
+        for row in known[:LISTED]
+    ]
+    head = ["trial", *(one.name for one in plan.params), *names, "ran exactly"]
+    more = f" And {len(known) - LISTED} more: screened.json." if len(known) > LISTED else ""
+    return note(". ".join(screen_words(screen)) + "." + more) + table(head, rows)
 
 
 def _failed(trials: Sequence[Trial]) -> str:

@@ -25,7 +25,7 @@ STUDIES = "studies"  # in the state folder
 FILE, HEAD = "trials.sqlite", "head.json"
 BUSY_SECS = 60.0  # for another search of the study to write its trial
 FORMAT = 1
-Kind = Literal["trial", "sweep", "hold", "gate", "spend"]
+Kind = Literal["trial", "sweep", "screen", "hold", "gate", "spend"]
 _TABLE = """CREATE TABLE IF NOT EXISTS entries (
   seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL,
   at_ns INTEGER NOT NULL, chain TEXT NOT NULL)"""
@@ -124,6 +124,10 @@ class Registry:
         """Of different keys: a trial that was tried again is one."""
         sql = "SELECT COUNT(DISTINCT key) FROM entries WHERE kind = ?"
         return int(self._db.execute(sql, (kind,)).fetchone()[0])
+
+    def keys(self, kind: Kind) -> set[str]:
+        rows = self._db.execute("SELECT DISTINCT key FROM entries WHERE kind = ?", (kind,))
+        return {key for (key,) in rows}
 
     @property
     def span_ns(self) -> tuple[int, int] | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from fairlead.backtests.synthetic import perpetual, write_catalog
 from tests.documents.extract import commands, documents
 from tests.documents.session import DOCUMENTED_PORT, Session
 from tests.support.own_venue import Own
@@ -107,6 +108,16 @@ def journals(session: Session, command: str) -> None:
 def settled(session: Session, command: str) -> None:
     """The venue of this session forgets nothing: of an order that has ended, it says just that."""
     _ends(session, command, 2, ORDER=session.order_id(), CONFIG=DEMO)
+
+
+def screens(session: Session, command: str) -> None:
+    """The crossing's study, on a minute of its market."""
+    folder = session.folder / "crossing"
+    catalog = write_catalog(folder / "catalog", perpetual("BTCUSDT-PERP.BINANCE"), seconds=60)
+    file = catalog.parent / "study.toml"
+    file.write_text((ROOT / "backtests" / "crossing_study.toml").read_text())
+    assert "35 variants screened" in (told := _ends(session, command, CONFIG=str(file)))
+    assert "the best 10 by screened_net ran exactly" in told
 
 
 def collects(session: Session, command: str) -> None:
@@ -338,6 +349,7 @@ COMMANDS: dict[str, Step] = {
     "fairlead runs rm --but-last 20": written(),
     "fairlead sweep configs/btcusdt-backtest-maker.toml --param half_spread_bps=2..4:0.5 "
     "--param skew_bps=0,2 --metric net --jobs 2": written(says="10 trials, 0 failed"),
+    "fairlead sweep CONFIG --param fast=2..6:1 --param slow=8..20:2 --screen 10": screens,
     f"fairlead backtest {MAKER} --sensitivity": written(says="fees up by half"),
     f"fairlead check {MAKER} --lookahead": written(says="ok: the same orders"),
     # The sample that was imported is two seconds of the whole recording.
@@ -469,6 +481,7 @@ COMMANDS: dict[str, Step] = {
     "python -m benchmarks.gate": loads,
     "python -m benchmarks.wire": loads,
     "python benchmarks/backtest_memory.py": loads,
+    "python benchmarks/screen.py": loads,
     "python benchmarks/kill.py": loads,
     "python benchmarks/journal.py": loads,
     "python benchmarks/page.py": loads,

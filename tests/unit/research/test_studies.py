@@ -15,7 +15,7 @@ from fairlead.engine.run.config import load
 from fairlead.engine.run.trial import basis
 
 
-@pytest.mark.parametrize("study", ["maker", "breakout"])
+@pytest.mark.parametrize("study", ["maker", "breakout", "crossing"])
 def test_each_step_of_a_study_fits_its_config(study: str, tmp_path: Path) -> None:
     text = (studies.HERE / f"{study}_study.toml").read_text()
     (tmp_path / studies.CONFIG).write_text(text)
