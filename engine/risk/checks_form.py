@@ -10,6 +10,8 @@ from fairlead.engine.risk.facts import InstrumentFacts, OrderFacts
 from fairlead.engine.risk.look import Look
 from fairlead.engine.risk.verdict import Denial, Verdict
 
+_ZERO = Decimal(0)
+
 
 def kill_switch(order: OrderFacts, view: Look) -> Verdict:
     reason = view.kill_switch(order)
@@ -44,7 +46,7 @@ def quantity_positive(order: OrderFacts, view: Look) -> Verdict:
             f"expected a total quantity above the {order.existing.filled} already filled, "
             f"{order.quantity} came; cancel the rest instead",
         )
-    if order.quantity > 0:
+    if order.quantity > _ZERO:
         return None
     return Denial("QUANTITY", f"expected a quantity above 0, {order.quantity} came")
 
@@ -83,14 +85,15 @@ def _unsupported(order: OrderFacts, view: Look) -> str | None:
     able = view.able
     if able is None:
         return _trails_not(order, view)
-    is_held = _is_held(order, able) and not order.fired
-    if order.is_modify and not able.replace and not is_held:
+    if order.is_modify and not able.replace and (order.fired or not _is_held(order, able)):
         return f"{_venue(order)} can't modify orders; cancel and submit anew"
     if not able.takes(order.kind):
         return f"{_venue(order)} has {_names(able.kinds | able.held)}, {order.kind} came"
     if (why := _trails_not(order, view)) is not None:
         return why
-    if order.kind != "MARKET" and order.time_in_force not in _times_in_force(order, able):
+    in_force = order.time_in_force
+    has_it = order.kind == "MARKET" or in_force in able.time_in_force
+    if not has_it and in_force not in _times_in_force(order, able):
         return f"{_venue(order)} has {_names(able.time_in_force)}, {order.time_in_force} came"
     if order.post_only and not able.post_only:
         return f"{_venue(order)} has no post-only orders; leave post_only out"
@@ -161,7 +164,8 @@ def clears(order: OrderFacts, view: Look) -> Verdict:
 def precision(order: OrderFacts, view: Look) -> Verdict:
     facts = view.facts
     assert facts is not None  # instrument_known runs before
-    if _off_grid(order.quantity, facts.size_increment, facts.size_precision):
+    step, digits = facts.size_increment, facts.size_precision
+    if _off_grid(order.quantity, step, digits, is_digit=facts.is_size_digit):
         return Denial(
             "PRECISION",
             f"expected a quantity in steps of {facts.size_increment}, {order.quantity} came; "
@@ -175,9 +179,10 @@ def precision(order: OrderFacts, view: Look) -> Verdict:
 
 
 def _price_on_grid(name: str, price: Decimal, facts: InstrumentFacts) -> Denial | None:
-    if price <= 0 and facts.price_increment > 0:
+    if price <= _ZERO and facts.price_increment > 0:
         return Denial("PRECISION", f"expected a {name} above 0, {price} came")
-    if _off_grid(price, facts.price_increment, facts.price_precision):
+    step, digits = facts.price_increment, facts.price_precision
+    if _off_grid(price, step, digits, is_digit=facts.is_price_digit):
         return Denial(
             "PRECISION",
             f"expected a {name} in steps of {facts.price_increment}, {price} came; "
@@ -186,9 +191,9 @@ def _price_on_grid(name: str, price: Decimal, facts: InstrumentFacts) -> Denial 
     return None
 
 
-def _off_grid(value: Decimal, step: Decimal, digits: int) -> bool:
+def _off_grid(value: Decimal, step: Decimal, digits: int, *, is_digit: bool) -> bool:
     if value.same_quantum(step):  # written with the step's digits, as the factory does
-        return bool(value % step)
+        return not is_digit and bool(value % step)
     exponent = value.as_tuple().exponent
     return not isinstance(exponent, int) or -exponent > digits or bool(value % step)
 

@@ -9,6 +9,8 @@ from fairlead.engine.risk.facts import OrderFacts
 from fairlead.engine.risk.look import Look
 from fairlead.engine.risk.verdict import Denial, Verdict
 
+_ZERO = Decimal(0)
+
 
 def min_notional(order: OrderFacts, view: Look) -> Verdict:
     """What the venue would refuse; a market order is valued at the best bid."""
@@ -21,9 +23,10 @@ def min_notional(order: OrderFacts, view: Look) -> Verdict:
         if reference is None:
             return None
         price = reference.bid if reference.bid is not None else reference.last
-    if price is None or price <= 0:
+    if price is None or price <= _ZERO:
         return None
-    notional = facts.notional(order.quantity, price)
+    value = view.value if order.existing is None and price is view.worst_price else None
+    notional = facts.notional(order.quantity, price) if value is None else value
     least, most = facts.min_notional, facts.max_notional
     if least is not None and notional < least:
         return Denial(
@@ -98,7 +101,7 @@ def max_position(order: OrderFacts, view: Look) -> Verdict:
     if limit is None or (order.reduce_only and order.parent is not None):
         return None
     quantity = view.remaining
-    open_quantity = Decimal(0) if _is_way_out(order) else view.working
+    open_quantity = _ZERO if _is_way_out(order) else view.working
     position = view.position
     reach = position + open_quantity + quantity
     if not order.is_buy:
@@ -166,9 +169,9 @@ def exit_exceeds(order: OrderFacts, view: Look) -> Verdict:
         return None  # it asks for no more than it does already
     held = view.own_held(order)
     declared = view.declared(order)
-    limit = max(held, Decimal(0))
+    limit = max(held, _ZERO)
     if declared is not None and not order.is_buy:
-        limit = max(held + declared.inventory, Decimal(0))
+        limit = max(held + declared.inventory, _ZERO)
     others = view.own_exits(order)
     asked = others + remaining
     if asked <= limit:
@@ -218,32 +221,31 @@ def instrument_exposure(order: OrderFacts, view: Look) -> Verdict:
     limits = view.limits.instrument_exposure
     if not limits or view.reduces:
         return None
-    now = view.books.ledger.exposure.of_instrument(order.instrument)
+    now = view.entry.gross
     return _exposure("INSTRUMENT_EXPOSURE", "in this instrument", order, view, limits, now)
 
 
 def venue_exposure(order: OrderFacts, view: Look) -> Verdict:
-    limits, facts = view.limits.venue_exposure, view.facts
-    if not limits or facts is None or view.reduces:
+    limits = view.limits.venue_exposure
+    if not limits or view.reduces:
         return None
-    venue = view.venue
-    now = view.books.ledger.exposure.of_venue(venue, facts.currency).gross
+    now = view.entry.venue.gross
     return _exposure("VENUE_EXPOSURE", "at this venue", order, view, limits, now)
 
 
 def account_exposure(order: OrderFacts, view: Look) -> Verdict:
-    limits, facts = view.limits.account_exposure, view.facts
-    if not limits or facts is None or view.reduces:
+    limits = view.limits.account_exposure
+    if not limits or view.reduces:
         return None
-    now = view.books.ledger.exposure.of_account(view.venue, facts.currency).gross
+    now = view.entry.account.gross
     return _exposure("ACCOUNT_EXPOSURE", "in this account", order, view, limits, now)
 
 
 def resting_notional(order: OrderFacts, view: Look) -> Verdict:
-    limits, facts = view.limits.resting_notional, view.facts
-    if not limits or facts is None or order.reduce_only:
+    limits = view.limits.resting_notional
+    if not limits or order.reduce_only:
         return None
-    now = view.books.ledger.exposure.of_run(facts.currency).resting
+    now = view.entry.run.resting
     return _exposure("RESTING_NOTIONAL", "in open orders", order, view, limits, now)
 
 
@@ -312,7 +314,7 @@ def cancel_to_fill(order: OrderFacts, view: Look) -> Verdict:
     if flow.orders < view.limits.cancel_to_fill_after:
         return None
     if not flow.cancels:
-        return 0.0
+        return _ZERO
     most = limit * max(flow.fills, 1)
     if flow.cancels > most:
         return Denial(

@@ -10,6 +10,7 @@ from fairlead.engine.risk.ledger import RESTING_KINDS
 from fairlead.engine.risk.look import STOPS, TRIGGER, Look
 from fairlead.engine.risk.verdict import Denial, Verdict
 
+_ZERO = Decimal(0)
 _TOUCHES = frozenset({"LIMIT_IF_TOUCHED", "MARKET_IF_TOUCHED"})
 
 
@@ -55,12 +56,12 @@ def price_collar(order: OrderFacts, view: Look) -> Verdict:
     if order.price is None:
         return None
     center = _center(order, view.price_for(order))
-    if center is None or center <= 0:
+    if center is None or center <= _ZERO:
         return None
     through = (order.price - center) if order.is_buy else (center - order.price)
     collar = view.limits.price_collar
-    if through <= 0:
-        return 0.0
+    if through <= _ZERO:
+        return _ZERO
     reach = center * collar
     if through > reach:
         fraction = through / center

@@ -31,7 +31,7 @@ class Sums:
         self.gross = self.resting = self.spending = self.margin = self.order_fees = _ZERO
 
 
-class _Entry:
+class Entry:
     """One instrument. `position` is in base units, `mark` the last price seen.
 
     The sums it is part of: of its venue, of its account name and of the run, in its currency, and
@@ -74,7 +74,7 @@ class Exposure:
 
     def __init__(self, accounts: Mapping[str, str] | None = None) -> None:
         self._accounts = dict(accounts or {})
-        self._entries: defaultdict[str, _Entry] = defaultdict(_Entry)
+        self._entries: defaultdict[str, Entry] = defaultdict(Entry)
         self._waiting: defaultdict[str, dict[str, CountedOrder]] = defaultdict(dict)
         self._by_venue: defaultdict[tuple[str, str], Sums] = defaultdict(Sums)
         self._by_account: defaultdict[tuple[str, str], Sums] = defaultdict(Sums)
@@ -82,19 +82,12 @@ class Exposure:
 
     # What is asked
 
-    def of_instrument(self, instrument: str) -> Decimal:
-        """|position| at the last price + open orders, in the instrument's currency."""
-        return self._entries[instrument].gross
-
     def of_venue(self, venue: str, currency: str) -> Sums:
         return self._by_venue.get((venue, currency), NOTHING)
 
-    def of_account(self, venue: str, currency: str) -> Sums:
-        """The sums of the account name that this venue belongs to."""
-        return self._by_account.get((self._accounts.get(venue, venue), currency), NOTHING)
-
-    def of_run(self, currency: str) -> Sums:
-        return self._by_currency.get(currency, NOTHING)
+    def entry(self, instrument: str) -> Entry:
+        """The instrument's own, the same for all of the run, with the sums that it is part of."""
+        return self._entries[instrument]
 
     def facts(self, instrument: str) -> InstrumentFacts | None:
         return self._entries[instrument].facts
@@ -126,7 +119,7 @@ class Exposure:
     def mark(self, instrument: str, price: Decimal) -> None:
         """The market's price now."""
         entry = self._entries[instrument]
-        if entry.mark == price or price <= 0:
+        if entry.mark == price or price <= _ZERO:
             return
         entry.mark = price
         if instrument in self._waiting:
@@ -199,7 +192,7 @@ class Exposure:
         entry.gross += value
         entry.account.gross += value
 
-    def _refresh(self, entry: _Entry) -> None:
+    def _refresh(self, entry: Entry) -> None:
         """Position or price changed."""
         facts = entry.facts
         if facts is None:
@@ -215,7 +208,7 @@ class Exposure:
         entry.venue.gross += change
         entry.account.gross += change
 
-    def _value_waiting(self, instrument: str, entry: _Entry) -> None:
+    def _value_waiting(self, instrument: str, entry: Entry) -> None:
         waiting = self._waiting.get(instrument)
         if waiting is None:
             return
@@ -228,7 +221,7 @@ class Exposure:
             del self._waiting[instrument]
 
 
-def _unit_value(entry: _Entry, order: CountedOrder) -> Decimal | None:
+def _unit_value(entry: Entry, order: CountedOrder) -> Decimal | None:
     price = order.price if order.price is not None else entry.mark
     if entry.facts is None or price is None or price <= 0:
         return None

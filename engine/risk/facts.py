@@ -11,7 +11,7 @@ import msgspec
 from fairlead.engine.config.model import Risk
 from fairlead.engine.orders.model import Capabilities, Role, Side
 
-_ZERO = Decimal(0)
+_ZERO, _TWO = Decimal(0), Decimal(2)
 
 
 class CountedOrder(msgspec.Struct, gc=False):
@@ -43,7 +43,7 @@ class CountedOrder(msgspec.Struct, gc=False):
     @property
     def remaining(self) -> Decimal:
         left = self.quantity - self.filled
-        return left if left > 0 else _ZERO
+        return left if left > _ZERO else _ZERO
 
     @property
     def signed_remaining(self) -> Decimal:
@@ -118,13 +118,17 @@ class Reference(msgspec.Struct, frozen=True, gc=False):
     def price(self) -> Decimal | None:
         """The middle of the book, or the last trade."""
         if self.bid is not None and self.ask is not None:
-            return (self.bid + self.ask) / 2
+            return (self.bid + self.ask) / _TWO
         return self.last
 
 
 def unit_worth(multiplier: Decimal, price: Decimal, *, inverse: bool) -> Decimal:
     """What one base unit of a long position is worth, up to a constant; falls with 1/price."""
     return -multiplier / price if inverse else multiplier * price
+
+
+def _is_digit(increment: Decimal) -> bool:
+    return increment.as_tuple()[:2] == (0, (1,))
 
 
 class InstrumentFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,11 +150,17 @@ class InstrumentFacts(msgspec.Struct, frozen=True, kw_only=True):
     max_quantity: Decimal | None = None
     min_notional: Decimal | None = None
     max_notional: Decimal | None = None
-    currency: str = ""  # of the notional: told by the fields above, never given
+    # Told by the fields above, never given: the currency of the notional, and whether an increment
+    # is one of its own last digit, so that all that is written with its digits is a multiple of it
+    currency: str = ""
+    is_price_digit: bool = False
+    is_size_digit: bool = False
 
     def __post_init__(self) -> None:
         currency = self.base if self.inverse and self.base is not None else self.quote
         msgspec.structs.force_setattr(self, "currency", currency)
+        msgspec.structs.force_setattr(self, "is_price_digit", _is_digit(self.price_increment))
+        msgspec.structs.force_setattr(self, "is_size_digit", _is_digit(self.size_increment))
 
     def notional(self, quantity: Decimal, price: Decimal) -> Decimal:
         """Value of `quantity` at `price`, in quote currency (base currency when inverse)."""

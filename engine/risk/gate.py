@@ -157,7 +157,7 @@ class RiskGate:
             plan = plans.plain if is_plain(order) else plans.whole
         for run, step in plan.runs:
             verdict = run(order, look)
-            if verdict is None:
+            if not verdict:  # None, or nothing of the limit
                 continue
             if type(verdict) is not Denial:  # isinstance costs 4 times as much here
                 if verdict > step.nearest:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from fairlead.engine.orders.model import Capabilities, Role, Side
 from fairlead.engine.orders.trigger import first_fire
 from fairlead.engine.risk.books import Books
+from fairlead.engine.risk.exposure import Entry
 from fairlead.engine.risk.facts import (
     CountedOrder,
     Declared,
@@ -35,7 +36,8 @@ class Look:
     `price` (the middle), `worst_price` (its own, else what a market order would pay), `remaining`
     (may still fill), `value` (the notional of that), `added` (that less what a modified order
     stands for already);
-    None where nothing is known. `position` is the instrument's, `working` what else is live on the
+    None where nothing is known. `entry` has the sums in force that its instrument is part of.
+    `position` is the instrument's, `working` what else is live on the
     order's side. `reduces`: it closes a position and nothing more, `working` counted.
     """
 
@@ -47,6 +49,7 @@ class Look:
         "added",
         "books",
         "capabilities",
+        "entry",
         "facts",
         "funds",
         "is_simulated",
@@ -86,6 +89,7 @@ class Look:
         self.last_trade: TradeOf | None = getattr(view, "last_trade", None)
         self.levels: LevelsOf | None = getattr(view, "levels", None)
         self.now_ns = 0
+        self.entry = Entry()
         self.able: Capabilities | None = None
         self.facts: InstrumentFacts | None = None
         self.market: Reference | None = None
@@ -135,6 +139,7 @@ class Look:
     def read(self, instrument: str) -> None:
         """The instrument's facts and market now; a whole market's price values what is held."""
         facts = self.facts = self._view.instrument(instrument)
+        self.entry = self._ledger.exposure.entry(instrument)
         market = self.market = self._view.reference(instrument)
         self.price = None if market is None else market.price
         if facts is None:
@@ -156,12 +161,14 @@ class Look:
             if not existing.contingent:
                 working -= existing.remaining
         self.working, self.remaining = working, remaining
-        reducible = -position if order.side is Side.BUY else position
-        self.reduces = order.reduce_only or 0 < working + remaining <= reducible
+        self.reduces = order.reduce_only
+        if position and not order.reduce_only:
+            reducible = -position if order.side is Side.BUY else position
+            self.reduces = _ZERO < working + remaining <= reducible
         self.value = self.added = None
         price = self.worst_price = self._worst(order)
         facts = self.facts
-        if facts is None or price is None or price <= 0:
+        if facts is None or price is None or price <= _ZERO:
             return
         self.value = self.added = value = facts.notional(remaining, price)
         if existing is not None and existing.unit_value is not None:
@@ -177,8 +184,9 @@ class Look:
         return worst if trigger is None else trigger
 
     def paid_positions(self, instrument: str, currency: str) -> Decimal:
-        """What a venue's balance of this currency has paid for positions, where it is told so."""
-        able = self.capabilities(instrument)
+        """What the balance of this currency at the order's venue has paid for positions, where it
+        is told so."""
+        able = self.able
         if able is None or not able.pays_positions or self.is_simulated:
             return _ZERO
         return self.books.equity.worth(instrument, currency)

@@ -134,14 +134,18 @@ def test_running_sums_equal_brute_force(steps: list[tuple[Any, ...]]) -> None:
     by_currency = {"USDT": D(0), "XBT": D(0)}
     for instrument, facts in FACTS.items():
         expected = gross(ledger, instrument)
-        assert close_to(exposure.of_instrument(instrument), expected)
+        assert close_to(exposure.entry(instrument).gross, expected)
         by_currency[facts.currency] += expected
     assert close_to(exposure.of_venue("TEST", "USDT").gross, by_currency["USDT"])
-    assert close_to(exposure.of_account("TEST", "XBT").gross, by_currency["XBT"])
+    assert exposure.entry(BTC).venue is exposure.of_venue("TEST", "USDT")
+    assert exposure.entry(BTC).account is exposure.entry(ETH).account
+    assert close_to(exposure.entry(BTC).account.gross, by_currency["USDT"])
+    assert close_to(exposure.entry(XBT).account.gross, by_currency["XBT"])
     live = [(one, FACTS[one.instrument]) for one in ledger.live.values()]
     worth = {id(one): one.remaining * (one.unit_value or D(0)) for one, _ in live}
     usdt = [(one, facts) for one, facts in live if facts.currency == "USDT"]
-    assert close_to(exposure.of_run("USDT").resting, sum((worth[id(o)] for o, _ in usdt), D(0)))
+    resting = sum((worth[id(o)] for o, _ in usdt), D(0))
+    assert close_to(exposure.entry(ETH).run.resting, resting)
     spending = sum((worth[id(o)] * (1 + f.fee) for o, f in usdt if o.side is Side.BUY), D(0))
     assert close_to(exposure.of_venue("TEST", "USDT").spending, spending)
     selling = sum(
@@ -471,13 +475,13 @@ def test_pending_modify_counts_at_the_worse_price_for_sums_and_crossing() -> Non
     live = gate.ledger.live["A"]
     change = order("102", side=Side.SELL, client_order_id="A", existing=live)
     gate.approve_modify(change, (None, D(102), None), NOW)
-    assert gate.ledger.exposure.of_run("USDT").resting == 102
+    assert gate.ledger.exposure.entry(BTC).run.resting == 102
     assert code(gate, order("99", client_order_id="B"), view) == "SELF_CROSS"
     gate.modify_answered("A", D(1), D(102))
     assert code(gate, order("101", client_order_id="B"), view) is None
     assert code(gate, order("102", client_order_id="B"), view) == "SELF_CROSS"
     gate.closed("A")
-    assert gate.ledger.exposure.of_run("USDT").resting == 0
+    assert gate.ledger.exposure.entry(BTC).run.resting == 0
     assert code(gate, order("102", client_order_id="B"), view) is None
 
 
