@@ -262,6 +262,8 @@ def _walk(
 def _show_walk(plan: Plan, told: dict[str, Any], where: Path) -> None:
     from rich.table import Table
 
+    from fairlead.engine.research.study import trials_words
+
     names = [one.name for one in plan.params]
     table = Table("tried on", *names, f"{plan.metric} before", "then", box=None)
     for step in told["steps"]:
@@ -273,7 +275,7 @@ def _show_walk(plan: Plan, told: dict[str, Any], where: Path) -> None:
     known = [one["out_of_sample"] for one in told["steps"] if one["out_of_sample"] is not None]
     total = f"{plan.metric} out of sample: {sum(known):,.6g} in all of {len(known)} spans, "
     typer.echo(f"{total}{sum(one > 0 for one in known)} of them above 0")
-    typer.echo(f"the study {told['study']} has tried {told['study_trials']}")
+    typer.echo(f"the study {told['study']} has tried {trials_words(told)}")
     typer.echo(f"written to {where}")
 
 

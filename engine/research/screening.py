@@ -232,12 +232,14 @@ def _asked(signal: Signal, name: str, bars: ScreenBars, config: Any) -> NDArray[
     np = need("numpy", "a screen")
     try:
         found = signal(bars, config)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a signal's exit would end the search without a word
         last = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{name} raised {type(error).__name__}: {error} ({last.filename}:{last.lineno})"
         raise FairleadError("SCREEN-RAISED", text, int(Exit.FAULTED)) from error
     expected = f"{name}: expected a numpy array of {len(bars)} numbers below 1e12, one a bar"
-    if not isinstance(found, np.ndarray):
+    if type(found) is not np.ndarray:  # one with a mask has holes
         came = type(found).__name__
     elif found.shape != (len(bars),):
         came = f"one of shape {found.shape}"

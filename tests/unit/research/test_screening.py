@@ -161,6 +161,10 @@ def _raises(_bars: ScreenBars, _config: Any) -> Any:
     raise ZeroDivisionError("of the user")
 
 
+def _exits(_bars: ScreenBars, _config: Any) -> Any:
+    raise SystemExit(0)
+
+
 def _nan(bars: ScreenBars, _config: Any) -> Any:
     found = np.zeros(len(bars))
     found[7:] = math.nan
@@ -176,8 +180,10 @@ def _writes(bars: ScreenBars, _config: Any) -> Any:
     ("signal", "says"),
     [
         (_raises, r"SCREEN-RAISED: S raised ZeroDivisionError: of the user \(.*\.py:\d+\)"),
+        (_exits, r"SCREEN-RAISED: S raised SystemExit: 0 \("),
         (_writes, "SCREEN-RAISED: S raised ValueError: assignment destination is read-only"),
         (lambda bars, _: [0.0] * len(bars), "SCREEN-POSITIONS.*came list"),
+        (lambda bars, _: np.ma.array(bars.close, mask=True), "SCREEN-POSITIONS.*came MaskedArray"),
         (lambda bars, _: None, "SCREEN-POSITIONS.*came NoneType"),
         (lambda bars, _: np.zeros(len(bars) - 1), r"SCREEN-POSITIONS.*came one of shape \(\d+,\)"),
         (lambda bars, _: np.zeros((len(bars), 1)), r"SCREEN-POSITIONS.*shape \(\d+, 1\)"),

@@ -6,10 +6,13 @@ import json
 import random
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nautilus_trader.model import Price, Quantity, QuoteTick
+from nautilus_trader.persistence import ParquetDataCatalog
 
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.config.strategy_params import build_strategy_config
@@ -105,6 +108,42 @@ def test_the_spread_is_the_books(config: LoadedConfig) -> None:
         lane.looked_at(chosen(found, _plan())[0])
         (bars,) = lane.bars.values()
     assert np.allclose(bars.ask - bars.bid, 0.2)
+
+
+@pytest.mark.parametrize("has_quotes", [True, False])
+def test_without_a_book_the_spread_is_the_quotes_or_none(tmp_path: Path, has_quotes: bool) -> None:
+    instrument = kit.perpetual("BTCUSDT.TEST")
+    prices = [Decimal(60_000 + (at * at) % 17) for at in range(40)]
+    catalog = ParquetDataCatalog(str(tmp_path))
+    catalog.write_instruments([instrument])
+    times = [kit.START_NS + at * kit.SECOND_NS + 1 for at in range(40)]
+    trades = [
+        kit.trade(instrument, price, ts, at, "0.100")
+        for at, (price, ts) in enumerate(zip(prices, times, strict=True))
+    ]
+    catalog.write_trade_ticks(trades)
+    if has_quotes:
+        size = Quantity.from_str("1.000")
+        sides = [(Price.from_str(f"{one - 2}.0"), Price.from_str(f"{one + 3}.0")) for one in prices]
+        quotes = [
+            QuoteTick(instrument.id, *both, size, size, ts, ts)
+            for both, ts in zip(sides, times, strict=True)
+        ]
+        catalog.write_quote_ticks(quotes)
+    given = kit.loaded(tmp_path, tmp_path, kit.TREND, TREND)
+    with Shared() as shared:
+        lane = _Lane(given, plan := _plan(), shared)
+        found = lane.looked_at(chosen(screening(given, plan), plan)[0])
+        (bars,) = lane.bars.values()
+    assert found.net is not None
+    assert [*bars.close] == [float(one) for one in prices[: len(bars)]]
+    if has_quotes:
+        assert lane.spread == "the last quote at each close"
+        assert [*(bars.ask - bars.bid)] == [5.0] * len(bars)
+        assert [*bars.bid] == [*(bars.close - 2)]
+    else:
+        assert lane.spread.startswith("nothing (0")
+        assert np.isnan(bars.ask).all()
 
 
 # -- what a screen can't be of
