@@ -77,7 +77,7 @@ def fill(journal: Journal, ordered: Intent, quantity: str, price: str, fee: str 
 
 def journaled_rows_of(journal: Journal, since: journaled.Opening) -> list[dict[str, Any]]:
     run = journaled.booked(journal, since)
-    return journaled_rows(run.orders, run.fills, run.reasons)
+    return journaled_rows(run)
 
 
 def told(journal: Journal, since: journaled.Opening, *unsent: Any) -> Any:
