@@ -36,8 +36,9 @@ from fairlead.engine.recording.importers.events import (
     positive,
 )
 from fairlead.engine.recording.importers.flat import Asked, market_of
+from fairlead.engine.recording.importers.left_out import DEPTH
 from fairlead.engine.recording.importers.lines import LineReader
-from fairlead.engine.recording.importers.messages import NO_LEVEL, Row, messages
+from fairlead.engine.recording.importers.messages import Row, messages
 
 _NAME = re.compile(
     "([A-Z0-9_]{2,30})-(trades|aggTrades|bookTicker|bookDepth|[0-9]+(?:[smhdw]|mo))-"
@@ -56,6 +57,7 @@ MONTHLY = (
     "bars of calendar months, 28 to 31 days each, are not imported. Import the bars of a day (1d) "
     "in their place"
 )
+_NO_PU = ("", "-1")
 MONTH_NS = 28 * 86_400 * 1_000_000_000
 Line = tuple[int, list[str] | Malformed]
 
@@ -232,33 +234,50 @@ class ArchiveSource:
             raise Refused(f"{path}: {lines.damage}")
 
     def _levels(self, lines: Iterable[Line], columns: Columns, contract: Contract) -> Iterator[Row]:
+        known: tuple[str, ...] | None = None
         for number, fields in lines:
+            key: tuple[str, ...] | None = None
             try:
                 if isinstance(fields, Malformed):
                     raise fields
                 symbol, ts, first, last, side, kind, price, size, pu = columns.of(fields)
+                told = (symbol, ts, first, last, kind, pu)
+                if told != known:
+                    self._require_key(told)
+                    known = told
                 if symbol not in self._markets:
                     is_coin = Contract.INVERSE if "_" in symbol else contract
                     self._markets[symbol] = self._market(symbol, is_coin, "depth")
-                numbers = self._numbered[self._markets[symbol].id]
+                key, market = told, self._markets[symbol]
                 if side not in ("a", "b"):
                     raise Malformed(f"side b or a expected, {side[:20]!r} received")
+                numbers = self._numbered[market.id]
                 level = positive(numbers.prices[price], "price", price), numbers.sizes[size]
             except Malformed as error:
-                yield number, error, False, NO_LEVEL
+                error.symbol, error.kind = "" if key is None else market.id, DEPTH
+                yield number, key, False, error
                 continue
-            yield number, (symbol, ts, first, last, kind, pu), side == "b", level
+            yield number, key, side == "b", level
+
+    @staticmethod
+    def _require_key(key: tuple[str, ...]) -> None:
+        """Raises Malformed where it does not tell which message is its line's: a message that such
+        a line parts in two would be two, the second without the levels of the first."""
+        _, ts, first_id, last_id, kind, pu = key
+        need_ns(_whole(ts, "timestamp"))
+        _whole(last_id, "last_update_id")
+        if kind not in ("snap", "set"):
+            raise Malformed(f"update_type snap or set expected, {kind[:20]!r} received")
+        has_pu = pu.strip() not in _NO_PU
+        _whole(*((pu, "pu") if has_pu else (first_id, "first_update_id")))
 
     def _message(
         self, key: tuple[str, ...], bids: Sequence[Level], asks: Sequence[Level]
     ) -> Levels:
-        """Raises Malformed."""
         symbol, ts, first_id, last_id, kind, pu = key
         ns = need_ns(_whole(ts, "timestamp"))
-        if kind not in ("snap", "set"):
-            raise Malformed(f"update_type snap or set expected, {kind[:20]!r} received")
         # Spot has no `pu`: its messages follow one another by their own ids
-        has_pu = pu.strip() not in ("", "-1")
+        has_pu = pu.strip() not in _NO_PU
         previous = _whole(pu, "pu") if has_pu else _whole(first_id, "first_update_id") - 1
         is_snapshot = kind == "snap"
         return Levels(

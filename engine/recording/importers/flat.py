@@ -300,7 +300,7 @@ class _Run:
     def _malformed(self, number: int, error: Malformed, event: Event | None = None) -> None:
         """What such a line of a book says is missing in it from there on."""
         self._report.malformed_line(number, str(error))
-        name = "" if event is None else event.market.id
+        name = error.symbol if event is None else event.market.id
         what = error.kind if event is None else kind_of(type(event))
         self._left_out.add(self._clock.last_ns, name, what, f"line {number}: {error}")
         for of, sink in self._sinks.items():

@@ -9,11 +9,11 @@ from fairlead.engine.recording.importers.binance_wire import Malformed, Other
 from fairlead.engine.recording.importers.diffbook import Level
 from fairlead.engine.recording.importers.events import Event, Refused, Told
 
-# Number of the line; what its message is known by, or what is wrong; whether it is a bid; the level
-Row = tuple[int, Hashable | Malformed, bool, Level]
+# Number of the line; what its message is known by, None where the line does not tell; whether it is
+# a bid; the level, or what is wrong
+Row = tuple[int, Hashable, bool, Level | Malformed]
 SPOILT = Other("message with a malformed line")
 CUT = Other("last message of a damaged file")
-NO_LEVEL = (0, 0)
 LEVELS_MAX = 1_000_000  # of one message: whole books of venues have a tenth of it
 
 
@@ -33,8 +33,9 @@ def messages(
 ) -> Iterator[Told]:
     """Events of lines that follow one another with one key. `make` may raise Malformed.
 
-    A line that can't be read belongs to the message before it or to the one after it: neither is
-    whole. Nor is the last one of a file that is damaged.
+    A message with a line that can't be read is left out. Where the line does not tell which one is
+    its, that may be the one before it or the one after it: neither is known to be whole. Nor is the
+    last one of a file that is damaged.
     """
     key: Hashable = None
     sides: tuple[list[Level], list[Level]] = ([], [])
@@ -53,15 +54,17 @@ def messages(
             yield last, error
 
     for number, known, is_bid, level in rows:
-        if isinstance(known, Malformed):
-            is_spoilt = is_next_spoilt = True
-            yield number, known
+        if known is not None:
+            if known != key:
+                yield from told()
+                key, sides, is_spoilt = known, ([], []), is_next_spoilt
+            is_next_spoilt = False
+            last = number
+        if isinstance(level, Malformed):
+            is_spoilt = True
+            is_next_spoilt = known is None
+            yield number, level
             continue
-        if known != key:
-            yield from told()
-            key, sides, is_spoilt = known, ([], []), is_next_spoilt
-        is_next_spoilt = False
-        last = number
         side = sides[0 if is_bid else 1]
         side.append(level)
         require_room(number, len(side))

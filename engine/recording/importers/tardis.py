@@ -33,8 +33,9 @@ from fairlead.engine.recording.importers.events import (
     positive,
 )
 from fairlead.engine.recording.importers.flat import Asked, market_of
+from fairlead.engine.recording.importers.left_out import DEPTH
 from fairlead.engine.recording.importers.lines import LineReader
-from fairlead.engine.recording.importers.messages import NO_LEVEL, Row, messages
+from fairlead.engine.recording.importers.messages import Row, messages
 
 _HEAD = ("exchange", "symbol", "timestamp", "local_timestamp")
 _TRADE = (*_HEAD, "id", "side", "price", "amount")
@@ -153,30 +154,40 @@ class TardisSource:
     ) -> Iterator[Row]:
         message: _Message | None = None
         for number, fields in lines:
+            known: _Message | None = None
             try:
                 if isinstance(fields, Malformed):
                     raise fields
                 told = columns.of(fields)
-                market, ts_event, ts_init = self._head(told)
-                is_snapshot, side = told[4:6]
+                market, ts_init, is_snapshot = self._key(told)
+                if (
+                    message is None
+                    or message.market is not market
+                    or message.ts_init != ts_init
+                    or message.is_snapshot != is_snapshot
+                ):
+                    message = _Message(market, ts_init, is_snapshot)
+                known = message
+                ts_event, side = _micros(told[2], "timestamp"), told[5]
+                if side not in ("bid", "ask"):
+                    raise Malformed(f"side bid or ask expected, {side[:20]!r} received")
                 price, size = map(plain, told[6:])
-                if is_snapshot not in ("true", "false") or side not in ("bid", "ask"):
-                    text = f"{is_snapshot[:20]!r}, {side[:20]!r}"
-                    raise Malformed(f"true or false, bid or ask expected, {text} received")
                 numbers = self._numbered[market.id]
                 level = positive(numbers.prices[price], "price", price), numbers.sizes[size]
             except Malformed as error:
-                yield number, error, False, NO_LEVEL
+                error.symbol, error.kind = "" if known is None else known.market.id, DEPTH
+                yield number, known, False, error
                 continue
-            if (
-                message is None
-                or message.market is not market
-                or message.ts_init != ts_init
-                or message.is_snapshot != (is_snapshot == "true")
-            ):
-                message = _Message(market, ts_init, is_snapshot == "true")
             message.ts_event = max(message.ts_event, ts_event)
             yield number, message, side == "bid", level
+
+    def _key(self, fields: Sequence[str]) -> tuple[Market, int, bool]:
+        """What a line's message is known by. Raises Malformed, Refused."""
+        is_snapshot = fields[4]
+        if is_snapshot not in ("true", "false"):
+            raise Malformed(f"is_snapshot true or false expected, {is_snapshot[:20]!r} received")
+        market = self._market_of(fields)
+        return market, _micros(fields[3], "local_timestamp"), is_snapshot == "true"
 
     @staticmethod
     def _message(message: _Message, bids: Sequence[Level], asks: Sequence[Level]) -> Levels:
@@ -185,14 +196,19 @@ class TardisSource:
 
     def _head(self, fields: Sequence[str]) -> tuple[Market, int, int]:
         """Market, and times in ns. Raises Malformed, Refused."""
-        exchange, symbol, ts_event, ts_init = fields[:4]
+        market = self._market_of(fields)
+        return market, _micros(fields[2], "timestamp"), _micros(fields[3], "local_timestamp")
+
+    def _market_of(self, fields: Sequence[str]) -> Market:
+        """Raises Malformed, Refused."""
+        exchange, symbol = fields[:2]
         market = self._markets.get((exchange, symbol))
         if market is None:
             if not (_NAME.fullmatch(exchange) and _NAME.fullmatch(symbol)):
                 text = f"{exchange[:20]!r}, {symbol[:20]!r}"
                 raise Malformed(f"an exchange and a symbol expected, {text} received")
             market = self._markets[exchange, symbol] = self._market(exchange, symbol)
-        return market, _micros(ts_event, "timestamp"), _micros(ts_init, "local_timestamp")
+        return market
 
     def _market(self, exchange: str, symbol: str) -> Market:
         base, quote = parted(symbol)

@@ -60,6 +60,74 @@ def test_two_tardis_messages_of_one_exchange_time_stay_two(tmp_path):
     assert [one[0] // 10**6 % 1000 for one in batches(tmp_path / "cat")] == [0, 60, 61]
 
 
+def levels(ms: int, snapshot: bool, *rows: tuple[str, str, str]) -> list[str]:
+    at, kind = BEGIN_US + 1000 * ms, str(snapshot).lower()
+    return [f"bitstamp,XBTUSD,{at},{at},{kind},{side},{p},{q}" for side, p, q in rows]
+
+
+LAST_OF_THE_FIRST = pytest.mark.parametrize(
+    "bad",
+    [
+        f"bitstamp,XBTUSD,{BEGIN_US},{BEGIN_US},true,ask,xx,2",
+        f"bitstamp,XBTUSD,{BEGIN_US},{BEGIN_US},true,none,103.5,2",
+        f"bitstamp,XBTUSD,?,{BEGIN_US},true,ask,103.5,2",
+        f"bitstamp,XBTUSD,{BEGIN_US},{BEGIN_US},true,ask,0,2",
+    ],
+)
+
+
+@LAST_OF_THE_FIRST
+def test_a_malformed_line_leaves_out_its_own_tardis_message_alone(bad, tmp_path):
+    """The snapshot after it is whole, and the book is shown from there."""
+    path = tmp_path / "b.csv"
+    before, after = levels(0, True, *SNAPSHOT_LEVELS), levels(60, True, *SNAPSHOT_LEVELS)
+    path.write_text("\n".join([HEAD, *before, bad, *after, ""]))
+    report = run("tardis", path, tmp_path / "cat")
+    assert [(one[0] // 10**6 % 1000, len(one[2])) for one in batches(tmp_path / "cat")] == [(60, 3)]
+    assert (report.malformed, report.malformed_first[0].line, report.gaps) == (1, 5, 1)
+
+
+def test_a_line_that_does_not_tell_its_tardis_message_may_be_of_either(tmp_path):
+    path = tmp_path / "b.csv"
+    parts = [levels(ms, True, *SNAPSHOT_LEVELS) for ms in (0, 60, 120)]
+    path.write_text("\n".join([HEAD, *parts[0], "bitstamp,XBTUSD", *parts[1], *parts[2], ""]))
+    report = run("tardis", path, tmp_path / "cat")
+    assert [one[0] // 10**6 % 1000 for one in batches(tmp_path / "cat")] == [120]
+    assert (report.malformed, report.gaps) == (1, 1)
+
+
+def test_a_malformed_line_of_one_instrument_ends_no_book_of_another(tmp_path):
+    path = tmp_path / "b.csv"
+    first = levels(0, True, *SNAPSHOT_LEVELS)
+    other = [line.replace("XBTUSD", "ETHUSD") for line in first]
+    bad = levels(60, False, ("bid", "xx", "1"))
+    last = [line.replace("XBTUSD", "ETHUSD") for line in levels(120, False, ("bid", "100.5", "7"))]
+    again = levels(180, True, *SNAPSHOT_LEVELS)
+    path.write_text("\n".join([HEAD, *first, *other, *bad, *last, *again, ""]))
+    report = run("tardis", path, tmp_path / "cat")
+    gaps = {each.id: each.gaps for each in report.instruments}
+    assert gaps == {"ETHUSD.BITSTAMP": 0, "XBTUSD.BITSTAMP": 1}
+    assert report.gaps == 1
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 5])
+def test_a_line_with_a_damaged_key_does_not_part_a_depth_message_in_two(at, tmp_path):
+    """The second half came as a whole snapshot: a book without the levels of the first."""
+    head = "symbol,timestamp,first_update_id,last_update_id,side,update_type,price,qty,pu"
+    rows = [("b", "100.5"), ("b", "100.4"), ("a", "101.5"), ("a", "101.6")]
+    lines = [f"BTCUSDT,1667346579146,7,7,{side},snap,{price},1,-1" for side, price in rows]
+    fields = lines[1].split(",")
+    fields[at] = "?"
+    lines[1] = ",".join(fields)
+    whole = [f"BTCUSDT,1667346580146,9,9,{side},snap,{price},1,-1" for side, price in rows]
+    path = tmp_path / "BTCUSDT_T_DEPTH_2022-11-02_depth_snap.csv"
+    path.write_text("\n".join([head, *lines, *whole, ""]))
+    report = run("binance-archive", path, tmp_path / "cat")
+    shown = [len(one[2]) for one in batches(tmp_path / "cat") if one[2]]
+    assert shown == [4]
+    assert report.malformed == 1
+
+
 def npz(path: Path, rows: list[tuple[int, int, int, float, float]]) -> Path:
     """Kind and side, exchange's and local milliseconds, price, size."""
     np: Any = pytest.importorskip("numpy")
