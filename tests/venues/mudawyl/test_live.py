@@ -264,6 +264,9 @@ def test_a_kill_that_flattens_ends_position_and_orders(gateway: Gateway, lives: 
     assert killed.returncode == Exit.OK, killed.stdout + killed.stderr
     assert (gateway.held(), gateway.open()) == (0, [])
     assert gateway.changes()[1:] == [f"exchange/position/{gateway.sim.main.id}"]
+    if not lives:
+        still = "3 of them open in the journal until the run, or the next start, books the end"
+        assert f"3 orders gone, 0 left ({still})" in killed.stdout
 
 
 def test_a_broken_loss_limit_flattens_at_once_what_no_cancel_could_clear(
