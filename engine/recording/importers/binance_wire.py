@@ -30,7 +30,7 @@ _NUMBER = re.compile(r"([0-9]{1,17})(?:\.([0-9]{1,30}))?")
 _STREAM = re.compile(rb'([A-Za-z0-9_]{0,40})@(depth|trade|bookTicker)(?:@[0-9]{1,5}ms)?"')
 _CHANNEL = re.compile(r"(?:depth|trade|bookTicker)(?:@[0-9]{1,5}ms)?")
 COIN_SUFFIX = "_PERP"
-_KNOWN_MAX = 200_000  # texts remembered of each kind
+KNOWN_MAX = 200_000  # texts remembered of each kind
 _SYMBOLS_MAX = 1_000
 
 _Text = tuple[str, str]
@@ -146,7 +146,7 @@ class Numbers(dict[str, int]):
         self._most = most * ONE
         self.decimals = 0
         self.finest = ""  # the first text of so many
-        self.noise = 0  # distinct texts that stood for another decimal (`floats`)
+        self.noise = 0  # numbers of one reading that stood for another decimal (`floats`)
 
     def __missing__(self, text: str) -> int:
         whole, fraction = parts(text)
@@ -154,7 +154,7 @@ class Numbers(dict[str, int]):
         if raw >= self._most:
             most = self._most // ONE
             raise TooLarge(f"{text[:40]} is more than NautilusTrader can hold ({most})")
-        if len(self) >= _KNOWN_MAX:
+        if len(self) >= KNOWN_MAX:
             self.clear()
         if len(fraction) > self.decimals:
             self.decimals, self.finest = len(fraction), text
@@ -177,6 +177,10 @@ class SymbolNumbers:
     @property
     def noise(self) -> int:
         return self.prices.noise + self.sizes.noise
+
+    def begin(self) -> None:
+        """The file is read once more: what was counted is counted again."""
+        self.prices.noise = self.sizes.noise = 0
 
     def levels(self, texts: Sequence[_Text]) -> list[Level]:
         """Raises Malformed."""
@@ -302,7 +306,7 @@ class Parser:
         channel = stream.partition("@")[2]
         if _CHANNEL.fullmatch(channel) is None:  # `depth20`: whole books that look like changes
             raise Other(channel or stream)
-        if len(self._streams) < _KNOWN_MAX:
+        if len(self._streams) < KNOWN_MAX:
             self._streams[stream] = channel
         return channel
 

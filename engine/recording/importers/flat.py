@@ -115,6 +115,8 @@ class _Import:
 
     def _write(self, report: ImportReport, staged: StagedCatalog) -> None:
         self._report = report
+        for numbers in self._numbers.values():
+            numbers.begin()
         tell, total = self._asked.progress, self._report.file_bytes
         on_bytes = None if tell is None else lambda at: tell("import", at, total)
         source = self._reader(LineReader(self._file, on_bytes), self._asked, self._numbers)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from decimal import Context, Decimal
 
-from fairlead.engine.recording.importers.binance_wire import Numbers
+from fairlead.engine.recording.importers.binance_wire import KNOWN_MAX, Numbers
 
 DIGITS_EXACT = 15
 # Digits of the decimal, and steps that it may be off: rounding of tick size and product take 2, a
@@ -42,12 +42,25 @@ def meant(text: str) -> str:
 
 
 class FloatNumbers(Numbers):
-    """Of files that programs made, as far as they may have computed with floats."""
+    """Of files that programs made, as far as they may have computed with floats.
+
+    Texts that stand for another number are kept apart, and so looked up here each time: `noise`
+    counts the numbers of the file, not how many different ones there are.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self._meant: dict[str, int] = {}
 
     def __missing__(self, text: str) -> int:
-        short = meant(text)
-        raw = super().__missing__(short)
-        if short is not text:
-            self.noise += 1
-            self[text] = raw
+        raw = self._meant.get(text)
+        if raw is None:
+            short = meant(text)
+            raw = super().__missing__(short)
+            if short is text:
+                return raw
+            if len(self._meant) >= KNOWN_MAX:
+                self._meant.clear()
+            self._meant[text] = raw
+        self.noise += 1
         return raw

@@ -177,6 +177,15 @@ def test_trades_of_a_table_are_at_their_tick(
     assert report.malformed == 0
 
 
+def test_numbers_within_float_error_are_counted_each_time_and_in_the_last_reading_alone(tmp_path):
+    """A finer number at the end has the file read again."""
+    noisy, times = 4.8100000000000005, [START_NS + i for i in range(5)]
+    columns = {"t": times, "p": [noisy, noisy, 4.81, noisy, 4.8125], "q": [0.5] * 5}
+    path = csv_of(tmp_path / "any", columns)
+    (told,) = run("table", path, tmp_path / "cat", mapping=TRADES, **ASKED).instruments
+    assert (told.trades, told.tick_size, told.float_noise) == (5, "0.0001", 3)
+
+
 def test_bars_of_a_table_are_at_their_tick(tmp_path):
     columns = {"t": [START_NS], "o": [4.69], "h": [4.8100000000000005], "l": [4.69]}
     columns |= {"c": [4.8100000000000005], "v": [1.1 + 2.2]}
