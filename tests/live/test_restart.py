@@ -15,6 +15,7 @@ from fairlead.adapters.oceanex.config import OceanexOptions
 from fairlead.adapters.oceanex.http import NewOrder, OceanexHttp
 from fairlead.adapters.oceanex.signing import Signer, load_key
 from fairlead.engine.errors import Exit
+from fairlead.engine.research.runs import Run, newest
 from fairlead.engine.secrets import Secret
 from tests.live.desk import INSTRUMENT, QUICK, Desk, summary
 from tests.support.processes import wait_for
@@ -60,6 +61,10 @@ def test_fills_while_away_are_booked_and_seen(kept: Desk) -> None:
     assert at_venue, "nothing filled while the process was away"
     assert sum(f["quantity"] for f in booked) == sum(Decimal(f["quantity"]) for f in at_venue)
     assert {f["price"] for f in booked} == {Decimal(f["price"]) for f in at_venue}
+    worth = summary(ended)["equity"]["OCEANEX"]["USDT"]
+    last = Run.at(next(newest(kept.folder / "state"))).rows("equity")[-1]
+    assert abs(Decimal(last["equity"]) - Decimal(worth["end"])) < Decimal("0.01"), "once"
+    assert Decimal(last["pnl"]) == Decimal(worth["change"])
 
 
 def _fills(desk: Desk, venue_order_id: str) -> list[dict[str, Decimal]]:
