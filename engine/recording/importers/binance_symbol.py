@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from fairlead.engine.recording.gaps import GapKind, GapRow
+from fairlead.engine.recording.gaps import GapRow
 from fairlead.engine.recording.importers import binance_wire as wire
 from fairlead.engine.recording.importers.columns import Columns
 from fairlead.engine.recording.importers.diffbook import (
@@ -20,7 +20,8 @@ from fairlead.engine.recording.importers.diffbook import (
     Place,
     Snapshot,
 )
-from fairlead.engine.recording.importers.left_out import DEPTH, QUOTE, TRADE, Covers, LeftOut
+from fairlead.engine.recording.importers.gap_rows import GapRows
+from fairlead.engine.recording.importers.left_out import QUOTE, LeftOut
 from fairlead.engine.recording.importers.neighbours import (
     After,
     Before,
@@ -114,7 +115,7 @@ class SymbolImport:
         self._quotes = ChunkWriter(lambda rows: staged.write(columns.quotes(rows)), rows_max)
         self._trade_numbers = TradeIds()
         self._unusable = LeftOut()  # quotes
-        self._covers = Covers()
+        self._gaps = GapRows(self.report, staged)
         self._is_ended = False
         self._told: OrderedDict[int, wire.Trade] = OrderedDict()  # the newest trades by id
         self._last_quote: wire.Ticker | None = None
@@ -166,9 +167,7 @@ class SymbolImport:
         if at > ts:
             self._deltas.flush()
         self._end_book(at)
-        row = between(self.report.id, ts, until_ns)
-        self._staged.gaps.append(row)
-        self.report.between_seconds += row.seconds
+        self._gaps.add(between(self.report.id, ts, until_ns), until_ns)
 
     def _end_gaps(self, ts: int) -> None:
         """The file ended at `ts`."""
@@ -179,16 +178,7 @@ class SymbolImport:
         if self._is_ended:
             return
         self._is_ended = True
-        for hole in self._trade_numbers.holes():
-            self.report.trades_missing += hole.missing
-            self._covers.add(TRADE, hole.from_ns, hole.to_ns)
-            row = self._gap_row(hole.from_ns, str(hole), hole.missing)
-            row = msgspec.structs.replace(row, to_ns=hole.to_ns, kind=GapKind.MISSING)
-            self._add_row(row)
-        self._unusable.until(ts)
-        for left in (self._staged.left_out, self._unusable):
-            for row in left.rows(self.report.id, self._covers):
-                self._add_row(row)
+        self._gaps.end(self._trade_numbers, self._unusable, ts)
 
     def _close_between(self) -> None:
         """Where neither file has a book, only the time between them is missing, if any is."""
@@ -383,8 +373,8 @@ class SymbolImport:
         self._deltas.insert_marked(ahead.had)
         reason = f"depth sequence: update {ahead.had} expected before, a snapshot of {ahead.last}"
         missing = ahead.last - ahead.had
-        row = self._gap_row(ahead.since_ns, f"{reason} received", missing)
-        self._add_row(msgspec.structs.replace(row, to_ns=ahead.until_ns))
+        row = self._gaps.begin(ahead.since_ns, f"{reason} received", missing)
+        self._gaps.add(row, ahead.until_ns)
 
     def _lose(self, change: Change) -> None:
         had = self._book.last_id or 0
@@ -396,35 +386,13 @@ class SymbolImport:
         self._emit(ended, change.ts_init)  # nobody could have known before
 
     def _open_gap(self, since_ns: int, reason: str, missing: int) -> None:
-        self._gap = self._gap_row(since_ns, reason, missing)
-
-    def _gap_row(self, since_ns: int, reason: str, missing: int) -> GapRow:
-        return GapRow(
-            kind=GapKind.GAP,
-            instrument=self.report.id,
-            reason=reason,
-            from_ns=since_ns,
-            to_ns=since_ns,
-            count=missing,
-        )
+        self._gap = self._gaps.begin(since_ns, reason, missing)
 
     def _close_gap(self, ts: int, note: str) -> None:
         gap, self._gap = self._gap, None
         if gap is None:
             return
-        self._add_row(msgspec.structs.replace(gap, to_ns=ts, reason=gap.reason + note))
-
-    def _add_row(self, row: GapRow) -> None:
-        self._staged.gaps.append(row)
-        if is_between(row):
-            self.report.between_seconds += row.seconds
-            return
-        self.report.gaps += 1
-        if row.kind is GapKind.MISSING:
-            self.report.missing_seconds += row.seconds
-        else:
-            self.report.gap_seconds += row.seconds
-            self._covers.add(DEPTH, row.from_ns, row.to_ns)
+        self._gaps.add(msgspec.structs.replace(gap, reason=gap.reason + note), ts)
 
     def _offset(self, event_ns: int, ts: int) -> None:
         """Exchange time minus local time, least and most."""

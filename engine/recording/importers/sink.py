@@ -6,12 +6,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from nautilus_trader.model import Bar, BarType, NautilusDataType, Price, Quantity
 
 from fairlead.engine.identifiers import TRADE_ID_MAX, trade_id
 from fairlead.engine.recording.catalog import utc
-from fairlead.engine.recording.gaps import GapKind, GapRow
+from fairlead.engine.recording.gaps import GapRow
 from fairlead.engine.recording.importers.binance_wire import Malformed, SymbolNumbers
 from fairlead.engine.recording.importers.columns import Columns
 from fairlead.engine.recording.importers.diffbook import ROW, Batch
@@ -23,12 +22,12 @@ from fairlead.engine.recording.importers.events import (
     Quote,
     Trade,
 )
+from fairlead.engine.recording.importers.gap_rows import GapRows
 from fairlead.engine.recording.importers.left_out import (
     BAR,
     DEPTH,
     QUOTE,
     TRADE,
-    Covers,
     LeftOut,
 )
 from fairlead.engine.recording.importers.levels import LevelBook, cleared
@@ -110,7 +109,7 @@ class Sink:
         self._trade_numbers = TradeIds() if market.counts_trades else None
         self._trade_ids = ("", "")  # first and last
         self._unusable = LeftOut()  # quotes
-        self._covers = Covers()
+        self._gaps = GapRows(self.report, staged)
         self._last_quote: tuple[Any, ...] = ()
         self._spans: dict[type, tuple[int, int]] = {}  # of the rows of each kind
         self._ahead = (NEVER_NS, -NEVER_NS)
@@ -213,8 +212,10 @@ class Sink:
     def _snapshot(self, event: Levels, ts: int) -> None:
         is_next = self._last_id is not None and event.last in (self._last_id, self._last_id + 1)
         if self._book.shown and not event.is_whole and not (event.last and is_next):
-            row = self._row(self._known_ns, "a new snapshot: what came before it is not known")
-            self._write_row(row, ts)
+            row = self._gaps.begin(
+                self._known_ns, "a new snapshot: what came before it is not known"
+            )
+            self._gaps.add(row, ts)
         sides = (event.bids, event.asks)
         self._emit(self._book.snapshot(sides, event.last, event.ts_event, ts), ts)
         self._last_id, self._is_bridging, self._old_run = event.last, True, 0
@@ -223,7 +224,7 @@ class Sink:
             self.report.book_from_ns = ts
         if self._gap is not None:
             gap, self._gap = self._gap, None
-            self._write_row(gap, ts)
+            self._gaps.add(gap, ts)
 
     def _follows(self, event: Levels, ts: int) -> bool:
         """Whether a change belongs into the book as it is; a loss ends it."""
@@ -246,7 +247,7 @@ class Sink:
         if not self._book.shown:
             return
         self._emit(self._book.end(ts), ts)
-        self._gap = self._row(self._known_ns, reason, missing)
+        self._gap = self._gaps.begin(self._known_ns, reason, missing)
         self._last_id = None
 
     def _bar(self, event: BarRow, ts: int) -> None:
@@ -263,9 +264,9 @@ class Sink:
         else:
             missing = (event.ts_event - last.ts_event) // event.length_ns - 1
             if missing > 0:
-                row = self._row(last.ts_event, f"{missing} bars of {event.length}", missing)
-                self._covers.add(BAR, last.ts_event, ts)
-                self._write_missing(row, event.ts_event - event.length_ns)
+                row = self._gaps.begin(last.ts_event, f"{missing} bars of {event.length}", missing)
+                self._gaps.covers.add(BAR, last.ts_event, ts)
+                self._gaps.add_missing(row, event.ts_event - event.length_ns)
         self._last_bar = event
         self._bars.add(event, ts)
 
@@ -304,16 +305,9 @@ class Sink:
             self._end_book(self._neighbours(Levels), span)
         for kind in (Trade, BarRow):
             self._part(kind)
-        for hole in [] if self._trade_numbers is None else self._trade_numbers.holes():
-            self.report.trades_missing += hole.missing
-            row = self._row(hole.from_ns, str(hole), hole.missing)
-            self._covers.add(TRADE, hole.from_ns, hole.to_ns)
-            self._write_missing(row, hole.to_ns)
-        self._unusable.until(max(last for _, last in self._spans.values()))
+        last_ns = max(last for _, last in self._spans.values())
         kinds = [STREAMS[kind] for kind in self._spans]
-        for left in (self._staged.left_out, self._unusable):
-            for row in left.rows(self.report.id, self._covers, kinds):
-                self._write_row(row, row.to_ns)
+        self._gaps.end(self._trade_numbers, self._unusable, last_ns, kinds)
         for writer in (self._deltas, self._trades, self._quotes, self._bars):
             writer.flush()
         report = self.report
@@ -356,7 +350,7 @@ class Sink:
         first_ns, last_ns = span
         if self._gap is not None:
             gap, self._gap = self._gap, None
-            self._write_row(gap, last_ns)
+            self._gaps.add(gap, last_ns)
         across = there.row_across(first_ns, last_ns)
         if across is not None:
             self._staged.split_gaps.append(across)
@@ -368,7 +362,7 @@ class Sink:
             self._deltas.flush()
         self._emit(self._book.end(at), at)
         until_ns = across.to_ns if across is not None else after.book_ns or after.start_ns
-        self._write_row(between(self.report.id, last_ns, until_ns), until_ns)
+        self._gaps.add(between(self.report.id, last_ns, until_ns), until_ns)
 
     def _part(self, kind: type) -> None:
         """From the files before and after, where ids or times tell that something is missing."""
@@ -387,12 +381,12 @@ class Sink:
             is_next = before.end_ns + bar_ns == span[0] if bar_ns else False
             if not (is_next or goes_on(before.trade_id, first_id)):
                 row = between(self.report.id, begin or before.end_ns, span[0], NOTES[kind])
-                self._write_row(row, span[0])
+                self._gaps.add(row, span[0])
         if after is not None:
             is_next = span[1] + bar_ns == after.start_ns if bar_ns else False
             if not (is_next or goes_on(last_id, after.trade_id)):
                 row = between(self.report.id, span[1], end or after.start_ns, NOTES[kind])
-                self._write_row(row, row.to_ns)
+                self._gaps.add(row, row.to_ns)
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -402,30 +396,3 @@ class Sink:
 
     def _add(self, batch: Batch, ts: int) -> None:
         self._deltas.add(batch, ts, len(batch.rows) // ROW)
-
-    def _row(self, since_ns: int, reason: str, missing: int = 0) -> GapRow:
-        return GapRow(
-            kind=GapKind.GAP,
-            instrument=self.report.id,
-            reason=reason,
-            from_ns=since_ns,
-            to_ns=since_ns,
-            count=missing,
-        )
-
-    def _write_row(self, row: GapRow, to_ns: int) -> None:
-        row = msgspec.structs.replace(row, to_ns=max(row.from_ns, to_ns))
-        self._staged.gaps.append(row)
-        if row.kind is GapKind.BETWEEN_RUNS:
-            self.report.between_seconds += row.seconds
-            return
-        self.report.gaps += 1
-        if row.kind is GapKind.MISSING:
-            self.report.missing_seconds += row.seconds
-        else:
-            self.report.gap_seconds += row.seconds
-            self._covers.add(DEPTH, row.from_ns, row.to_ns)
-
-    def _write_missing(self, row: GapRow, to_ns: int) -> None:
-        """No book ended with it."""
-        self._write_row(msgspec.structs.replace(row, kind=GapKind.MISSING), to_ns)
