@@ -37,7 +37,8 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            self._guard = StopGuard(SameCallback(), self.limit_secs, lambda: _CUT).__enter__()
+            guard = StopGuard(SameCallback(), self.limit_secs, lambda: _CUT, "the backtest")
+            self._guard = guard.__enter__()
             for number in stop_signals():
                 self._before[number] = signal.signal(number, self._came)
             self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._again)

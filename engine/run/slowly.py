@@ -17,10 +17,13 @@ TOLD_SECS = 3.0  # what is quicker nobody wonders about
 
 
 @contextmanager
-def said_if_slow(what: str, after_secs: float = TOLD_SECS) -> Iterator[None]:
-    """Tell that the run has stopped and does `what` still, once, if that takes so long."""
+def said_if_slow(what: str, after_secs: float | None = None) -> Iterator[None]:
+    """Tell that the run has stopped and does `what` still, once, if that takes so long.
+
+    `after_secs` is `TOLD_SECS` where it is not given.
+    """
     text = f"the run has stopped, and sends nothing any more; {what} ..."
-    timer = threading.Timer(after_secs, say, (text,))
+    timer = threading.Timer(TOLD_SECS if after_secs is None else after_secs, say, (text,))
     timer.daemon = True
     timer.start()
     try:

@@ -46,11 +46,19 @@ class StopGuard:
     """In a with block on the run's thread, around its loop.
 
     `ask` and `stays` are called from the guard's thread: the first at every look (a loop's
-    `call_soon_threadsafe`), the second when the run is cut off.
+    `call_soon_threadsafe`), the second when the run is cut off. `blocks` is what is said to stand
+    still where a callback does not come back.
     """
 
-    def __init__(self, ask: Ask, limit_secs: float, stays: Callable[[], Stays]) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        limit_secs: float,
+        stays: Callable[[], Stays],
+        blocks: str = "the event loop",
+    ) -> None:
         self._ask = ask
+        self._blocks = blocks
         self._limit = limit_secs
         self._stays = stays
         self._owner = threading.get_ident()
@@ -137,23 +145,24 @@ class StopGuard:
 
     def _blocker(self) -> str:
         frame = sys._current_frames().get(self._owner)
+        unknown = f"{self._blocks} is blocked"
         try:
-            return blocker(frame) if frame is not None else "the event loop is blocked"
+            return unknown if frame is None else blocker(frame, self._blocks)
         except Exception:  # of a strategy's own attribute; the run is cut off all the same
-            return "the event loop is blocked"
+            return unknown
 
 
-def blocker(frame: FrameType) -> str:
-    """Which strategy's callback is at work in the stack of `frame`, and where."""
+def blocker(frame: FrameType, blocks: str) -> str:
+    """Which strategy's callback is at work in the stack of `frame`, and where; what it `blocks`."""
     stack = list(_outwards(frame))
     if (found := _callback(stack)) is not None:
         outer, name = found
         own = next(one for one in stack if one.f_code.co_filename == outer.f_code.co_filename)
         return (
-            f"strategy {name} blocks the event loop in {outer.f_code.co_name} "
+            f"strategy {name} blocks {blocks} in {outer.f_code.co_name} "
             f"({_place(own.f_code, own.f_lineno)})"
         )
-    return f"the event loop is blocked ({_place(frame.f_code, frame.f_lineno)})"
+    return f"{blocks} is blocked ({_place(frame.f_code, frame.f_lineno)})"
 
 
 class SameCallback:

@@ -277,7 +277,7 @@ def test_a_callback_that_does_not_come_back_is_told_and_cut_off(
     done = ended(tmp_path, catalog, "signal.SIGTERM", "while True: pass", *limit)
     told = json.loads(done.stdout)
     assert (done.returncode, told["exit_code"]) == (124, 124)
-    place = "in on_book_deltas (signalling.py:"
+    place = "blocks the backtest in on_book_deltas (signalling.py:"
     waits, cut = done.stderr.splitlines()[-2:]
     assert waits.startswith("warning STOP-WAITS: the stop (signal SIGTERM) waits: strategy ")
     assert place in waits
