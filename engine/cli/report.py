@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fairlead.engine.cli.runs import RunName, Where
+from fairlead.engine.cli.runs import OfConfig, RunName, Where, looked_in
 
 
 def command(
@@ -20,6 +20,7 @@ def command(
         typer.Option("--out", help="The HTML file; default: report.html in the run's folder."),
     ] = None,
     where: Where = Path(),
+    config: OfConfig = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the numbers as JSON, write nothing.")
     ] = False,
@@ -34,6 +35,7 @@ def command(
     from fairlead.engine.research.report import compared, report, write_report
     from fairlead.engine.research.runs import find_run
 
+    where = looked_in(where, config)
     run = find_run(name, where)
     other = None if compare is None else find_run(compare, where)
     if as_json:

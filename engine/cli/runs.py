@@ -25,14 +25,29 @@ command = typer.Typer(
 Where = Annotated[
     Path, typer.Option("--in", help="Folder below which runs are looked for; default: this one.")
 ]
+OfConfig = Annotated[
+    Path | None,
+    typer.Option("--config", help="Look in the state folder of this config, in place of --in."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's folder, (the begin of) its id, or `last`.")
 ]
 
 
+def looked_in(where: Path, config: Path | None) -> Path:
+    """The folder in which runs are looked for. Raises FairleadError of a config that is none."""
+    if config is None:
+        return where
+    if where != Path():
+        raise typer.BadParameter("expected --in FOLDER or --config CONFIG, received both")
+    from fairlead.engine.run.config import load
+
+    return load(config).state_dir
+
+
 @command.command()
-def ls(where: Where = Path(), as_json: AsJson = False) -> None:
+def ls(where: Where = Path(), config: OfConfig = None, as_json: AsJson = False) -> None:
     """List the runs, oldest first, with what came of each: its exit code, or that it is on still,
     or that it was killed, and left nothing but its log and journal."""
     import msgspec
@@ -40,6 +55,7 @@ def ls(where: Where = Path(), as_json: AsJson = False) -> None:
     from fairlead.engine.research.begun import begun_below
     from fairlead.engine.research.runs import runs_below
 
+    where = looked_in(where, config)
     listed = [_told(run) for run in runs_below(where)]
     listed += [_told_of_mark(one) for one in begun_below(where)]
     listed.sort(key=lambda one: (one["begun_ns"], one["id"]))
@@ -76,13 +92,15 @@ def ls(where: Where = Path(), as_json: AsJson = False) -> None:
 
 
 @command.command()
-def show(name: RunName, where: Where = Path(), as_json: AsJson = False) -> None:
+def show(
+    name: RunName, where: Where = Path(), config: OfConfig = None, as_json: AsJson = False
+) -> None:
     """Show what a run was made of, what came of it, and whether its files are as it wrote them."""
     import msgspec
 
     from fairlead.engine.research.runs import find_run
 
-    run = find_run(name, where)
+    run = find_run(name, looked_in(where, config))
     damage = run.damage()
     if as_json:
         told = {**msgspec.to_builtins(run.manifest), "summary": run.summary, "damage": damage}

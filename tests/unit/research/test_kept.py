@@ -90,6 +90,20 @@ def test_prices_are_kept_without_a_change_to_any_order(config: Path) -> None:
     assert told[0] == told[1]
 
 
+def test_a_config_s_own_runs_are_found_from_anywhere(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    of = ["--config", str(config)]
+    listed = json.loads(invoke(["runs", "ls", "--json", *of]))
+    assert {Path(one["folder"]) for one in listed} == set(kept(config))
+    assert json.loads(invoke(["runs", "ls", "--json"])) == []
+    assert listed[-1]["id"] in invoke(["runs", "show", "last", *of])
+    assert "compare" not in json.loads(invoke(["report", "last", "--json", *of]))
+    both = CliRunner().invoke(app, ["runs", "ls", "--in", "other", *of])
+    assert (both.exit_code, "received both" in both.output) == (2, True)
+
+
 def test_ls_show_and_rm(config: Path, tmp_path: Path) -> None:
     run = load(config, {"simulated.latency_ms": "2"})
     result = run_backtest(run)
