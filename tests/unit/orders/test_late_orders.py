@@ -95,6 +95,9 @@ class _Trading:
     def position_tolerance(self) -> Decimal:
         return Decimal(0)
 
+    def balances_begin(self) -> None:
+        pass
+
     def make_desk(self, sink: VenueExecutionClient) -> OrderDesk:
         self.client = sink
         self.desk = OrderDesk(
