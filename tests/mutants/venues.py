@@ -213,8 +213,8 @@ VENUE_MUTANTS: tuple[Mutant, ...] = (
         "adapters/oceanex/errors.py",
         "a code that no document names counts as a refusal",
         one(
-            "    if wrapped or code not in ERROR_CODES:\n        return _UNKNOWN",
-            "    if wrapped or code not in ERROR_CODES:\n        return _REFUSED",
+            "    return _UNKNOWN if known is None else known[0]",
+            "    return _REFUSED if known is None else known[0]",
         ),
         T_OCEANEX,
     ),
