@@ -336,19 +336,35 @@ class MudawylHttp(VenueHttp):
         path = f"{EXCHANGES}/position/{_part(key_id)}"
         return await self._get(_position, path, {"symbol": symbol})
 
-    async def create_order(self, key_id: str, order: s.NewOrder) -> list[s.Order]:
+    async def permit(self, what: str) -> Secret:
+        """A person's word for one change, which may take a minute: its `captcha`. `what` (method,
+        path) is told to who gives it. Raises VenueError: not sent."""
+        if self._captcha is None:
+            raise VenueError(
+                VenueErrorKind.REFUSED,
+                errors.NO_CAPTCHA,
+                f"{what} needs a reCAPTCHA token, which proves that a person asks: name"
+                " your own provider (options captcha, captcha_command); not sent",
+                is_sent=False,
+            )
+        return await self._captcha.token(what)
+
+    async def create_order(
+        self, key_id: str, order: s.NewOrder, captcha: Secret | None = None
+    ) -> list[s.Order]:
         """`POST /v1/priv/exchange/order/KEY`: the entry, its targets in order, its stop.
 
         **It closes the symbol's position and cancels its open orders first** (section 5, 1).
         """
-        path = f"{EXCHANGES}/order/{_part(key_id)}"
-        return await self._change(_orders, "POST", path, order, makes_orders=True)
+        path = order_path(key_id)
+        return await self._change(_orders, "POST", path, order, makes_orders=True, captcha=captcha)
 
-    async def close_position(self, key_id: str, symbol: str) -> None:
+    async def close_position(self, key_id: str, symbol: str, captcha: Secret | None = None) -> None:
         """`DELETE /v1/priv/exchange/position/KEY`: closes it, and cancels all open orders."""
-        path = f"{EXCHANGES}/position/{_part(key_id)}"
-        body = s.SymbolRequest(symbol=symbol)
-        await self._change(_nothing, "DELETE", path, body, "cancel", makes_orders=True)
+        path, body = position_path(key_id), s.SymbolRequest(symbol=symbol)
+        await self._change(
+            _nothing, "DELETE", path, body, "cancel", makes_orders=True, captcha=captcha
+        )
 
     async def set_leverage(self, key_id: str, symbol: str, leverage: int) -> None:
         """`PUT /v1/priv/exchange/order/KEY/leverage`, 1 to 125."""
@@ -406,17 +422,11 @@ class MudawylHttp(VenueHttp):
         purpose: Purpose = "create",
         *,
         makes_orders: bool = False,
+        captcha: Secret | None = None,
     ) -> T:
-        """Sent once; the captcha is asked for first, for a person may take long."""
-        if self._captcha is None:
-            raise VenueError(
-                VenueErrorKind.REFUSED,
-                errors.NO_CAPTCHA,
-                f"{method} {path} needs a reCAPTCHA token, which proves that a person asks: name"
-                " your own provider (options captcha, captcha_command); not sent",
-                is_sent=False,
-            )
-        captcha = await self._captcha.token(f"{method} {path}")
+        """Sent once; without a `captcha` it is asked for first."""
+        if captcha is None:
+            captcha = await self.permit(f"{method} {path}")
         call = Call(
             method=method,
             path=path,
@@ -475,6 +485,16 @@ class MudawylHttp(VenueHttp):
             makes_orders=sent is not None and sent.makes_orders,
             has_captcha=sent is not None,
         )
+
+
+def order_path(key_id: str) -> str:
+    """Raises VenueError, without an id."""
+    return f"{EXCHANGES}/order/{_part(key_id)}"
+
+
+def position_path(key_id: str) -> str:
+    """Raises VenueError, without an id."""
+    return f"{EXCHANGES}/position/{_part(key_id)}"
 
 
 def _part(text: str) -> str:

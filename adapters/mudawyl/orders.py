@@ -7,8 +7,9 @@ lists and position held before and after. There is no single cancel.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -22,7 +23,12 @@ from fairlead.adapters.mudawyl import schemas as s
 from fairlead.adapters.mudawyl.bracket import Group
 from fairlead.adapters.mudawyl.config import MudawylOptions
 from fairlead.adapters.mudawyl.errors import CODE
-from fairlead.adapters.mudawyl.http import MAX_TARGETS, MudawylHttp
+from fairlead.adapters.mudawyl.http import (
+    MAX_TARGETS,
+    MudawylHttp,
+    order_path,
+    position_path,
+)
 from fairlead.adapters.mudawyl.schemas import told
 from fairlead.engine.orders.model import (
     Absent,
@@ -46,10 +52,12 @@ from fairlead.engine.orders.model import (
     VenueOrder,
     VenueUnavailable,
 )
+from fairlead.engine.secrets import Secret
 
 BATCH_MAX = MAX_TARGETS + 2  # and an entry, and a stop
 BATCH_QUERY_MAX = 100
 SNAPSHOTS_KEPT = 1_000
+AGREED_SECS = 0.25  # a person's word that took longer: what was read before it may be over
 CLOCK_NS = 60 * 1_000_000_000  # how far the exchange's clock may be from ours
 
 
@@ -64,6 +72,11 @@ class Snapshot(msgspec.Struct, frozen=True):
     ids: frozenset[str]
     quantity: Decimal
     group: Group
+
+
+class Ready(msgspec.Struct, frozen=True):
+    snapshot: Snapshot
+    captcha: Secret
 
 
 class MudawylOrders:
@@ -105,18 +118,13 @@ class MudawylOrders:
         why = bracket.problem(group, facts)
         if why:
             return _all(group, Refused(f"{CODE}-UNSUPPORTED", f"{why}; not sent"))
-        if not self._http.has_captcha:
-            return _all(group, NO_CAPTCHA)
+        ready = await self._agreed("POST", order_path, lambda: self._snapshot(group, facts))
+        if not isinstance(ready, Ready):
+            return _all(group, ready)
+        self._keep(ready.snapshot)
+        order = bracket.request(group, facts)
         try:
-            snapshot = await self._snapshot(group, facts)
-        except VenueUnavailable as e:
-            text = f"what is there before it could not be read ({e}); not sent"
-            return _all(group, Refused(f"{CODE}-NOT-READ", text))
-        if isinstance(snapshot, Refused):
-            return _all(group, snapshot)
-        self._keep(snapshot)
-        try:
-            rows = await self._http.create_order(self._key, bracket.request(group, facts))
+            rows = await self._http.create_order(self._key, order, ready.captcha)
         except VenueError as e:
             return _all(group, create_outcome(e))
         return await self._outcomes(group, facts, rows)
@@ -131,26 +139,12 @@ class MudawylOrders:
         if facts is None:
             text = f"no market {intent.instrument[:60]}"
             return {name: Refused(f"{CODE}-UNKNOWN-MARKET", text)}
-        if not self._http.has_captcha:
-            return {name: NO_CAPTCHA}
+        ready = await self._agreed("DELETE", position_path, lambda: self._held(group, facts))
+        if not isinstance(ready, Ready):
+            return {name: ready}
+        self._keep(ready.snapshot)
         try:
-            with reading(CODE):
-                signed, _ = parse.held(await self._http.position(self._key, facts.symbol))
-                listed = await self._http.open_orders(self._key, facts.symbol)
-                past = await self._http.order_history(self._key, facts.symbol)
-        except VenueUnavailable as e:
-            text = f"what is there before it could not be read ({e}); not sent"
-            return {name: Refused(f"{CODE}-NOT-READ", text)}
-        held = signed if intent.side is Side.SELL else -signed
-        if not 0 < held <= intent.quantity:
-            text = (
-                f"a market exit closes the whole position, {signed:f}; {intent.side}"
-                f" {intent.quantity:f} came; not sent"
-            )
-            return {name: Refused(f"{CODE}-LONE-EXIT", text)}
-        self._keep(Snapshot(frozenset(row.id for row in (*listed, *past)), signed, group))
-        try:
-            await self._http.close_position(self._key, facts.symbol)
+            await self._http.close_position(self._key, facts.symbol, ready.captcha)
             fresh = await self._rows(facts)
         except VenueError as e:
             return {name: create_outcome(e)}
@@ -160,6 +154,47 @@ class MudawylOrders:
         found = bracket.bound(group, [row for row in fresh if row.id not in before])
         self._remember_all(group, found)
         return _told(group, found, facts, Unknown(f"{CODE}-ANSWER: closed, and not listed by what"))
+
+    async def _agreed(
+        self,
+        method: str,
+        path: Callable[[str], str],
+        read: Callable[[], Awaitable[Snapshot | Refused]],
+    ) -> Ready | Outcome:
+        """What is there, and a person's word for the change. Who takes long for it is asked before
+        what is sent: what is there is read anew then, and decides."""
+        if not self._http.has_captcha:
+            return NO_CAPTCHA
+        try:
+            found = await read()
+            if isinstance(found, Refused):
+                return found
+            began = time.monotonic()
+            captcha = await self._http.permit(f"{method} {path(self._key)}")
+            if time.monotonic() - began > AGREED_SECS:
+                found = await read()
+        except VenueError as e:
+            return create_outcome(e)
+        except VenueUnavailable as e:
+            text = f"what is there before it could not be read ({e}); not sent"
+            return Refused(f"{CODE}-NOT-READ", text)
+        return found if isinstance(found, Refused) else Ready(found, captcha)
+
+    async def _held(self, group: Group, facts: VenueInstrument) -> Snapshot | Refused:
+        """What a market exit would close. Raises VenueUnavailable."""
+        intent = group.entry
+        with reading(CODE):
+            signed, _ = parse.held(await self._http.position(self._key, facts.symbol))
+            listed = await self._http.open_orders(self._key, facts.symbol)
+            past = await self._http.order_history(self._key, facts.symbol)
+        held = signed if intent.side is Side.SELL else -signed
+        if not 0 < held <= intent.quantity:
+            text = (
+                f"a market exit closes the whole position, {signed:f}; {intent.side}"
+                f" {intent.quantity:f} came; not sent"
+            )
+            return Refused(f"{CODE}-LONE-EXIT", text)
+        return Snapshot(frozenset(row.id for row in (*listed, *past)), signed, group)
 
     async def _snapshot(self, group: Group, facts: VenueInstrument) -> Snapshot | Refused:
         """What a new order would clear, of every market of the config: the document does not say

@@ -253,9 +253,15 @@ class VenueKill:
         await self._flatten(reached, sweep)
         await sweep.finish(now)
         left = {order.instrument for order in sweep.reports() if order.is_left}
+        held = {one.instrument for one in self.report.closed if not one.is_flat}
         ends = getattr(reached.orders, "flatten", None)
         if ends is not None and self._kill.scope.kind != "strategy":  # orders without a position
-            for instrument in sorted(left):
+            for instrument in sorted(left & held):
+                self._tell(
+                    f"{instrument}: its orders stay, as its position does: the call that ends them "
+                    "would close it, past the journal"
+                )
+            for instrument in sorted(left - held):
                 self._tell(f"{instrument}: all that is open there is ended in one call")
                 await ends(instrument)
         await sweep.finish(deadline)

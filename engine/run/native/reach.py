@@ -64,7 +64,7 @@ class NativeReach:
         self.orders = NativeOrders(clients, config, instruments, files)
 
     def markets(self) -> Markets:
-        raise VenueUnavailable("NODE-ONLY", NOT_FLAT)
+        raise FairleadError("NOT-FLAT", NOT_FLAT)
 
     async def connect(self) -> None:
         """With the first question."""

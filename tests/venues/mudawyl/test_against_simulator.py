@@ -485,7 +485,7 @@ ENDPOINTS: tuple[Callable[[World], Awaitable[None]], ...] = (
 
 def test_every_endpoint_of_the_client_is_asked() -> None:
     methods = inspect.getmembers(MudawylHttp, inspect.iscoroutinefunction)
-    public = {name for name, _ in methods if not name.startswith("_")} - {"admit"}
+    public = {name for name, _ in methods if not name.startswith("_")} - {"admit", "permit"}
     assert public == {endpoint.__name__ for endpoint in ENDPOINTS}
 
 

@@ -269,6 +269,24 @@ def test_a_kill_that_flattens_ends_position_and_orders(gateway: Gateway, lives: 
         assert f"3 orders gone, 0 left ({still})" in killed.stdout
 
 
+def test_a_kill_that_can_not_read_the_position_closes_nothing_past_the_journal(
+    gateway: Gateway,
+) -> None:
+    gateway.kill(protected(gateway))
+    path = "/v1/priv/exchange/position/"
+    faults = gateway.sim.faults
+    gateway.do(lambda: faults.next("GET", path, "unavailable", times=1_000))
+    words = ("--action", "flatten", "--timeout", "3", "--config", str(gateway.toml))
+    killed = run("kill", Path("all"), *words)
+    assert killed.returncode == Exit.UNRESOLVED, killed.stdout + killed.stderr
+    assert "its orders stay, as its position does" in killed.stdout
+    assert (gateway.held(), gateway.open()) == (D("0.05"), LEGS)
+    gateway.do(faults.clear)
+    killed = run("kill", Path("all"), *words)
+    assert killed.returncode == Exit.OK, killed.stdout + killed.stderr
+    assert (gateway.held(), gateway.open()) == (0, [])
+
+
 def test_a_broken_loss_limit_flattens_at_once_what_no_cancel_could_clear(
     gateway: Gateway,
 ) -> None:

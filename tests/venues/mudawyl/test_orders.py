@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +11,7 @@ import msgspec
 import pytest
 
 from fairlead.adapters.base.venue import VenueError
+from fairlead.adapters.mudawyl.orders import AGREED_SECS
 from fairlead.adapters.mudawyl.venue import CAPABILITIES, SPEC
 from fairlead.engine.orders.model import (
     Absent,
@@ -26,6 +29,7 @@ from fairlead.engine.orders.model import (
     TriggerCondition,
     Unknown,
 )
+from fairlead.engine.secrets import Secret
 from tests.venues.mudawyl.trading_kit import (
     BTC,
     ETH,
@@ -230,6 +234,35 @@ async def test_a_second_order_is_refused_while_something_is_there() -> None:
     assert await refused(made, entry(2)) == "MUDAWYL-CLEARING"
     assert len(made.wire.changes()) == 1
     assert made.held() == D("0.05")
+
+
+def while_asked(made: World, meanwhile: Callable[[], object]) -> None:
+    """The person's word takes long, and something happens by hand in that time."""
+    given = made.adapter.http.permit
+
+    async def late(what: str) -> Secret:
+        meanwhile()
+        await asyncio.sleep(2 * AGREED_SECS)
+        return await given(what)
+
+    made.adapter.http.permit = late  # type: ignore[method-assign]
+
+
+async def test_what_is_opened_by_hand_while_a_person_is_asked_is_not_cleared() -> None:
+    made = await world()
+    while_asked(made, made.desk.bracket)
+    assert await refused(made, entry()) == "MUDAWYL-CLEARING"
+    assert made.wire.changes() == []
+    assert made.held() == D("0.05")
+
+
+async def test_what_is_bought_by_hand_while_a_person_is_asked_is_not_sold() -> None:
+    made = await world()
+    await made.accepted(entry())
+    made.wire.sent.clear()
+    while_asked(made, lambda: made.sim.clear("BTC/USDT"))
+    assert await refused(made, leaving()) == "MUDAWYL-LONE-EXIT"
+    assert made.wire.changes() == []
 
 
 async def test_so_is_one_beside_an_order_that_rests_also_in_another_market() -> None:
