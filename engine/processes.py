@@ -19,6 +19,7 @@ from fairlead.engine.errors import FairleadError
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SAY_SECS = 0.2  # for a screen that takes nothing
+ECHO_SECS = 0.1  # nobody asks twice so soon
 BUSY_SECS = 5.0  # for one that would, in a process that gets no time on its processor
 
 FILES_LEAST = 128
@@ -148,6 +149,20 @@ def module_command(module: str, *arguments: str) -> list[str]:
     `-P`: a `fairlead.py` or a `types.py` in the folder that the run was started from is not ours.
     """
     return [sys.executable, "-P", "-m", module, *arguments]
+
+
+class Echoes:
+    """Signals that were sent once and came twice: `timeout` and others that run a command hand
+    theirs to it and then to its whole group, itself included."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, float] | None = None
+
+    def is_one(self, number: int) -> bool:
+        """Whether the same signal came a moment before; called once for each that comes."""
+        last, now = self._last, time.monotonic()
+        self._last = (number, now)
+        return last is not None and last[0] == number and now - last[1] < ECHO_SECS
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:

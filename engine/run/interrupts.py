@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from fairlead.engine.errors import Exit
-from fairlead.engine.processes import end_at_once, stop_signals
+from fairlead.engine.processes import Echoes, end_at_once, stop_signals
 from fairlead.engine.run.stopguard import SameCallback, Stays, StopGuard
 
 AGAIN_SECS = 0.01
@@ -34,6 +34,7 @@ class Interrupts:
         self._guard: StopGuard | None = None
         self.shut_down: Callable[[str], object] | None = None
         self._before: dict[int, Any] = {}
+        self._echoes = Echoes()
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
@@ -60,8 +61,9 @@ class Interrupts:
         return bool(self.name)
 
     def _came(self, number: int, frame: FrameType | None) -> None:
-        if self.name and number == signal.SIGHUP:
-            return  # one closed terminal tells of it more than once
+        is_echo = self._echoes.is_one(number)
+        if self.name and (is_echo or number == signal.SIGHUP):
+            return  # a closed terminal, too, tells more than once
         if self.name:
             end_at_once(
                 "STOP-AT-ONCE",

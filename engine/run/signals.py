@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from fairlead.engine.errors import Exit
-from fairlead.engine.processes import end_at_once, speech, stop_signals
+from fairlead.engine.processes import Echoes, end_at_once, speech, stop_signals
 
 CUT_OFF_SECS = 0.5  # for a run that was cut off to close its files
 
@@ -43,6 +43,7 @@ class StopSignals:
         self._asked = asked
         self._context = copy_context()
         self._count = 0
+        self._echoes = Echoes()
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
@@ -61,8 +62,9 @@ class StopSignals:
         signal.signal(signal.SIGALRM, alarm)
 
     def _came(self, number: int, frame: FrameType | None) -> None:
-        if self._count and number == signal.SIGHUP:
-            return  # one closed terminal tells of it more than once: that is nobody's impatience
+        is_echo = self._echoes.is_one(number)
+        if self._count and (is_echo or number == signal.SIGHUP):
+            return  # a closed terminal, too, tells more than once: that is nobody's impatience
         self._count += 1
         name = signal.Signals(number).name
         if self._count == 1:

@@ -262,7 +262,8 @@ def test_the_command_has_one_document_and_one_code(
 def test_a_second_signal_ends_it_at_once(
     tmp_path: Path, catalog: Path, number: signal.Signals
 ) -> None:
-    again = f"os.kill(os.getpid(), signal.{number.name})\n            while True: pass"
+    later = "import time; time.sleep(0.2); " if number == signal.SIGTERM else ""
+    again = f"{later}os.kill(os.getpid(), signal.{number.name})\n            while True: pass"
     done = ended(tmp_path, catalog, "signal.SIGTERM", again)
     told = json.loads(done.stdout)
     assert (done.returncode, told["exit_code"]) == (130, 130)

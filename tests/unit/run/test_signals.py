@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from fairlead.engine.orders import permit
-from fairlead.engine.processes import speech
+from fairlead.engine.processes import ECHO_SECS, speech
 from fairlead.engine.run.signals import StopSignals
 from tests.support.patience import PATIENCE_SECS
 
@@ -68,8 +68,8 @@ def test_a_signal_within_a_submission_is_none_of_its_context(
     async def submits(stops: StopSignals) -> None:
         with stops:
             with permit.asking(lambda: "the engine is stopping"):
-                for _ in range(count):
-                    os.kill(os.getpid(), signal.SIGINT)
+                for number in (signal.SIGINT, signal.SIGTERM)[:count]:
+                    os.kill(os.getpid(), number)
                 assert permit.refusal() == "the engine is stopping"
             while len(seen) < count:
                 await asyncio.sleep(0)
@@ -81,6 +81,27 @@ def test_a_signal_within_a_submission_is_none_of_its_context(
         stops = StopSignals(loop, told, told, lambda _: None, "nothing")
         loop.run_until_complete(submits(stops))
     assert seen == [None] * count
+
+
+def test_one_signal_that_comes_twice_at_once_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `timeout` sends it: to the command, and to its group. One a moment later is another."""
+    monkeypatch.setattr(speech, "is_hurried", False)
+    monkeypatch.setattr(speech, "has_begun", False)
+    told: list[str] = []
+
+    async def work() -> None:
+        with StopSignals(loop, told.append, lambda: told.append("cut"), lambda _: None, "nothing"):
+            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGTERM):
+                os.kill(os.getpid(), number)
+            await asyncio.sleep(2 * ECHO_SECS)
+            assert told == ["SIGTERM"]
+            os.kill(os.getpid(), signal.SIGTERM)
+            while len(told) < 2:
+                await asyncio.sleep(0)
+
+    with closing(asyncio.new_event_loop()) as loop:
+        loop.run_until_complete(work())
+    assert told == ["SIGTERM", "cut"]
 
 
 def test_what_ended_with_a_code_is_not_killed_on_its_way_out() -> None:
