@@ -50,8 +50,8 @@ def command(
     import msgspec
 
     from fairlead.engine.cli import process
+    from fairlead.engine.research.find import find_run
     from fairlead.engine.research.parity import as_told
-    from fairlead.engine.research.runs import find_run
     from fairlead.engine.run.config import load
     from fairlead.engine.run.parity import MODES, parity_of
 

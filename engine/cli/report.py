@@ -32,8 +32,8 @@ def command(
     import msgspec
 
     from fairlead.engine.research.extra import need
+    from fairlead.engine.research.find import find_run
     from fairlead.engine.research.report import compared, report, write_report
-    from fairlead.engine.research.runs import find_run
 
     where = looked_in(where, config)
     run = find_run(name, where)

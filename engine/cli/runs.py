@@ -98,7 +98,7 @@ def show(
     """Show what a run was made of, what came of it, and whether its files are as it wrote them."""
     import msgspec
 
-    from fairlead.engine.research.runs import find_run
+    from fairlead.engine.research.find import find_run
 
     run = find_run(name, looked_in(where, config))
     damage = run.damage()
@@ -149,7 +149,8 @@ def rm(
     import msgspec
 
     from fairlead.engine.research.begun import begun_below
-    from fairlead.engine.research.runs import find_run, runs_below
+    from fairlead.engine.research.find import find_run
+    from fairlead.engine.research.runs import runs_below
 
     if bool(names) == (but_last is not None):
         raise typer.BadParameter("expected RUN..., or --but-last N")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -32,7 +32,6 @@ FORMAT = 1
 RUNS = "runs"  # in the state folder
 RUN_FILE, STAMP_FILE, CONFIG_FILE = "run.json", "stamp.json", "config.json"
 REPORT_FILES = frozenset({"report.html", "report.json"})  # about it, not of it
-LAST = "last"  # names the newest run
 STATE_PLACES = tuple("*/" * deep for deep in range(5))  # of state folders, below a folder
 # Where below a folder runs are looked for: folders of --out, and what state folders keep
 PLACES = ("", "*/", "*/*/", *(f"{place}{RUNS}/*/" for place in STATE_PLACES))
@@ -229,45 +228,6 @@ def id_of(name: str, mode: str, begun_ns: int) -> str:
     """What a run is called where it is kept: the second in which it began, and what it was."""
     begun = datetime.fromtimestamp(begun_ns // 1_000_000_000, UTC)
     return f"{begun:%Y%m%d-%H%M%S}-{mode}-{_ODD.sub('-', name)}"
-
-
-def find_run(told: str, where: Path, modes: Collection[str] = (), of: str = "") -> Run:
-    """By its folder, by (the begin of) its id below `where`, or `last`: the newest of all, of
-    `modes` where there are any, of the config of the name `of` where it is given.
-
-    Raises FairleadError RUN-NOT-FOUND, RUN-DAMAGED.
-    """
-    if (Path(told) / RUN_FILE).is_file():
-        return Run.at(Path(told))
-    runs = runs_below(where)
-    newest_first = [
-        run
-        for run in reversed(runs)
-        if (not modes or run.manifest.mode in modes) and of in ("", run.manifest.name)
-    ]
-    if told == LAST and newest_first:
-        return newest_first[0]
-    if told == LAST and runs:
-        raise FairleadError(
-            "RUN-NOT-FOUND",
-            f"none of the {len(runs)} runs in {where.resolve()} was of mode {' or '.join(modes)}"
-            f"{f' and of the config {of}' if of else ''}, so {LAST} names none; `fairlead runs ls` "
-            "lists them",
-            int(Exit.NO_DATA),
-        )
-    found = [run for run in runs if run.id == told] or [
-        run for run in runs if run.id.startswith(told)
-    ]
-    if len(found) == 1:
-        return found[0]
-    what = "no run" if not found else f"{len(found)} runs"
-    have = "have" if found else "has"
-    raise FairleadError(
-        "RUN-NOT-FOUND",
-        f"{what} of the {len(runs)} in {where.resolve()} {have} the id {told}; expected a run's "
-        f"folder, its id, or {LAST}; `fairlead runs ls` lists them",
-        int(Exit.NO_DATA),
-    )
 
 
 def newest(state_dir: Path) -> Iterator[Path]:

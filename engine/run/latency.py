@@ -11,7 +11,8 @@ from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.matching.delays import Delays, Drawn, Quantiles, quantiles
 from fairlead.engine.observe.assumptions import plain
-from fairlead.engine.research.runs import RUN_FILE, Run, find_run
+from fairlead.engine.research.find import find_run
+from fairlead.engine.research.runs import RUN_FILE, Run
 
 MS_NS = 1_000_000
 MEASURES = "live"  # other runs have the latency that they were told

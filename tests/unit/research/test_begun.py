@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 
 from fairlead import GuardedStrategy
 from fairlead.engine.cli.app import app
+from fairlead.engine.errors import FairleadError
 from fairlead.engine.research.begun import begun_below, marked
+from fairlead.engine.research.find import find_run
 from fairlead.engine.research.runs import runs_below
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import FAIRLEAD, ROOT
@@ -82,6 +84,10 @@ def test_a_killed_run_is_listed_until_it_is_removed(file: Path, tmp_path: Path) 
     assert Path(told["folder"]).is_dir()
     refused = CliRunner().invoke(app, ["runs", "show", told["id"], "--in", str(tmp_path)])
     assert "RUN-NOT-FOUND" in refused.stderr
+    for name in (told["id"], "last"):
+        with pytest.raises(FairleadError, match="was killed before it could be summed up") as found:
+            find_run(name, tmp_path)
+        assert told["id"] in found.value.message
     gone = CliRunner().invoke(app, ["runs", "rm", told["id"], "--in", str(tmp_path)])
     assert gone.exit_code == 0, gone.output
     assert _listed(tmp_path) == []

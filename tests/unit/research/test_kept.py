@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from fairlead.engine.cli.app import app
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.research.columns import COLUMNS
-from fairlead.engine.research.runs import STAMP_FILE, Run, find_run, newest, runs_below
+from fairlead.engine.research.find import find_run
+from fairlead.engine.research.runs import STAMP_FILE, Run, newest, runs_below
 from fairlead.engine.run.backtest import run_backtest
 from fairlead.engine.run.config import load
 from tests.support.order_lines import order_lines

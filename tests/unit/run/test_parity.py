@@ -18,8 +18,9 @@ from fairlead.engine.cli.app import app
 from fairlead.engine.cli.parity import SHOWN
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.recording.catalog import utc
+from fairlead.engine.research.find import find_run
 from fairlead.engine.research.parity import Parity
-from fairlead.engine.research.runs import Run, find_run
+from fairlead.engine.research.runs import Run
 from fairlead.engine.run.backtest import run_backtest
 from fairlead.engine.run.config import load
 from fairlead.engine.run.parity import MODES, parity_of
