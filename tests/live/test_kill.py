@@ -155,6 +155,8 @@ def test_a_strategy_is_killed_alone_and_an_account_whole(live: Run) -> None:
 def test_a_signal_kills_while_the_loop_is_blocked(live: Run) -> None:
     live.start({"goes_on": False, "rests": 5, "block_secs": BLOCK_SECS})
     live.at_least(5)
+    known = "SELECT count(*) FROM orders WHERE state = 'OPEN'"  # by its id at the venue, too
+    wait_for(lambda: live.journaled(known) == [(5,)], "the answers")
     live.block()
     assert live.process is not None
     live.process.send_signal(signal.SIGUSR1)
