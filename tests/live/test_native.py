@@ -231,6 +231,24 @@ def test_kill_all_empties_the_book_with_a_run_and_without(native: Native) -> Non
         process.wait(PATIENCE_SECS)
 
 
+def test_a_kill_that_flattens_names_the_position_that_stays(native: Native) -> None:
+    """Nothing is closed there by a kill: exit 11 is of what stays, 5 of a venue that is away."""
+    config = native.config(taking(native.seen, rests=True))
+    process = start("live", config, log=native.log)
+    try:
+        wait_for(lambda: native.states()["WAITING"] and native.states()["OPEN"], "both orders")
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait(PATIENCE_SECS)
+    held = native.position_at_venue()
+    assert held
+    killed = command("kill", "all", "--action", "flatten", "--config", config)
+    assert killed.returncode == Exit.UNRESOLVED, killed.stdout + killed.stderr
+    assert "NOT-FLAT" in killed.stdout
+    assert f"position {held:f}: LEFT" in killed.stdout
+    assert (native.open_at_venue(), native.position_at_venue()) == ([], held)
+
+
 def test_an_order_that_passed_no_gate_never_leaves(native: Native) -> None:
     ordered = len(native.entries("order"))
     config = native.config(taking(native.seen, cls="Rogue"))
