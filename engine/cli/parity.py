@@ -44,8 +44,9 @@ def command(
     """Compare RUN, live or on paper, with a backtest of its recording, event by event.
 
     Its orders, changes and cancels are given again when they were given, and arrive when they
-    arrived. Each difference has a class: latency, queue, fee, gap, refusal, or unexplained. Exit 16
-    where one is unexplained, or the net result differs by more than --tolerance.
+    arrived. Each difference has a class: latency, queue, fee, gap, refusal, exit, booking,
+    liquidity, or unexplained. Exit 16 where one is unexplained, or the net result differs by more
+    than --tolerance.
     """
     import msgspec
 

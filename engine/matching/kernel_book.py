@@ -129,7 +129,7 @@ class KernelMarket(Market):
         self._own = {side: KernelSide(self._book, side, instrument) for side in Side}
         super().__init__(self._own, tier_price)
         self._bids, self._asks = self.taken[Side.BUY], self.taken[Side.SELL]
-        self._gone = self.run_through[Side.BUY], self.run_through[Side.SELL]
+        self._gone = self.behind_top[Side.BUY], self.behind_top[Side.SELL]
 
     def told(self, deltas: OrderBookDeltas) -> None:
         """A batch of the book."""

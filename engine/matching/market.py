@@ -89,8 +89,9 @@ class Market(ABC):
         self.tier_price = tier_price
         self.taken = {side: Consumed() for side in Side}  # of the run, by book side
         self.newer: list[Print] = []  # trades since the book, oldest first
-        # By book side, levels that trades ran through, of which the best quotes since say nothing
-        self.run_through: dict[Side, set[Decimal]] = {side: set() for side in Side}
+        self._others: list[Print] = []  # the same, less what they took of the run's
+        # By book side, what trades took of levels of which the best quotes since say nothing
+        self.behind_top: dict[Side, dict[Decimal, Decimal]] = {side: {} for side in Side}
         self.last_price: Decimal | None = None
         self.now_ns = 0  # when what is told next was received
 
@@ -116,29 +117,35 @@ class Market(ABC):
 
     def settled(self, *, is_top: bool = False) -> None:
         """The book is as new as the market now; `is_top`: the best of both sides alone."""
-        for side, gone in self.run_through.items():
+        for side, gone in self.behind_top.items():
             if is_top:
                 gone.update(self._behind_top(side))
-                gone.difference_update((self.sides[side].best(),))
+                gone.pop(self.sides[side].best() or ZERO, None)
             else:
                 gone.clear()
         self.newer.clear()
+        self._others.clear()
         for side, taken in self.taken.items():
             if taken.taken and self.tier_price is not None:  # each ladder is a quote anew
                 taken.replaced(self.now_ns)
             elif taken.taken:
                 self._forget(side)
 
-    def _behind_top(self, side: Side) -> Iterator[Decimal]:
-        """Levels that the trades newer than the book ran through, and that seem to stand."""
-        is_bid, best = side is Side.BUY, self.sides[side].best()
+    def _behind_top(self, side: Side) -> Iterator[Offer]:
+        """What trades newer than the book took of levels that seem to stand, by price."""
+        is_bid, best, gone = side is Side.BUY, self.sides[side].best(), self.behind_top[side]
         if best is None or not self.newer:
             return
         prices = [one.price for one in self.newer]
         far = min(prices) if is_bid else max(prices)
         if best > far if is_bid else best < far:
-            levels = _within(opposite(side), self.sides[side], far)
-            yield from (price for price, _ in levels if price != far)
+            for price, size in _within(opposite(side), self.sides[side], far):
+                yield price, size if price != far else gone.get(far, ZERO) + self._at(side, far)
+
+    def _at(self, side: Side, price: Decimal) -> Decimal:
+        """What was traded there since the book, of this side as far as that is told."""
+        found = (one for one in self.newer if one.price == price and one.aggressor is not side)
+        return sum((one.size for one in found), ZERO)
 
     def _forget(self, side: Side) -> None:
         """What was taken of a trade, where the book shows nothing that could be told anew."""
@@ -159,9 +166,11 @@ class Market(ABC):
         if hit is not None and (late or price in self.taken[hit].taken):
             shown = self.sides[hit].size(price) or ZERO
             fresh = self.taken[hit].fresh(price, size, shown)
-            size += ZERO if shown else late  # a taker meets it behind better levels only
-        self.newer.append(Print(price, size, seen.aggressor) if late else seen)
-        del self.newer[:-NEWER_MAX]
+            size += ZERO if shown else late
+        self.newer.append(seen)
+        self._others.append(Print(price, size, seen.aggressor) if late else seen)
+        for trades in (self.newer, self._others):
+            del trades[:-NEWER_MAX]
         self.last_price = price
         return hit, fresh
 
@@ -175,18 +184,20 @@ class Market(ABC):
                 return side
         return None
 
-    def left_of_trade(self, size: Decimal) -> None:
-        """The newest trade's size, less what it filled of the run's resting orders."""
-        newest = self.newer[-1]
-        self.newer[-1] = Print(newest.price, size, newest.aggressor)
+    def filled_by_trade(self, size: Decimal) -> None:
+        """So much of the run's resting orders was filled by the newest trade."""
+        newest = self._others[-1]
+        left = max(newest.size - size, ZERO)
+        self._others[-1] = Print(newest.price, left, newest.aggressor)
 
     def take(self, taker: Side, parts: Iterable[Offer]) -> None:
         """Remember what an order of `taker` took, or what crossed one that it traded with."""
         side = opposite(taker)
         for price, size in parts:
             if size:
-                mine = (one for one in self.newer if one.price == price and self.hit(one) is side)
-                self.taken[side].take(price, size, sum((one.size for one in mine), ZERO))
+                others = (one for one in self._others if one.price == price)
+                traded = sum((one.size for one in others if self.hit(one) is side), ZERO)
+                self.taken[side].take(price, size, traded)
 
     def touch(self, side: Side) -> Decimal | None:
         """The price that an order of `side` would get by the book: the ask for a BUY."""
@@ -210,14 +221,16 @@ class Market(ABC):
             tiers = list(self.sides[opposite(taker)])
             price = self.tier_price(tiers, enough + before)
             return [] if price is None else list(_within(taker, [(price, enough)], limit))
-        gone = self.run_through[opposite(taker)]
+        gone = self.behind_top[opposite(taker)]
         levels = _within(taker, self.sides[opposite(taker)], limit)
         shown: list[Offer] = []
         while True:
             more = list(islice(levels, max(LEVELS, 3 * len(shown))))
             shown += more
-            found: Iterable[Offer] = [one for one in shown if one[0] not in gone]
-            for trade in self.newer:  # each of them ran through what was better
+            found: Iterable[Offer] = shown
+            if gone:
+                found = [(price, size - gone.get(price, ZERO)) for price, size in shown]
+            for trade in self.newer:  # each of them took what was better, and of its own price
                 found = met(taker, found, last=trade)
             offers = met(taker, found, taken=taken, limit=limit)
             if not more:

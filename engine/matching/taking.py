@@ -1,10 +1,10 @@
 """What an order that takes liquidity meets: the rules of simulated matching, on plain values.
 
-The newest market that is known decides. Book and trades come apart: a trade that ran through levels
-shows that they are gone before the next change of the book says so. So levels better than a trade
-newer than the book do not count. Its own price counts with what was traded there, if it ran through
-levels from the taker's side: that much stood there. What the run itself took of a level is gone
-until the market data tells of that level again.
+The newest market that is known decides. Book and trades come apart: a trade shows what it took
+before the next change of the book says so. So levels better than a trade newer than the book do
+not count, and of the level at its own price counts what it left: what was shown, less what was
+traded. What stood where the book showed nothing was taken by the trade itself. What the run took
+of a level is gone until the market data tells of that level again.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def met(
 ) -> list[Offer]:
     """The offers that `taker` meets, best first, none of size zero.
 
-    `levels` is the side that it takes from, best first; `last` the newest trade, None where the
-    book is newer; `taken` what the run took of each price before; `limit` the taker's own, None for
+    `levels` is the side that it takes from, best first; `last` a trade that is newer, None where
+    there is none; `taken` what the run took of each price before; `limit` the taker's own, None for
     a market order.
     """
     found = list(levels) if last is None else _after(taker, levels, last)
@@ -108,24 +108,13 @@ def met(
 
 
 def _after(taker: Side, levels: Iterable[Offer], last: Print) -> list[Offer]:
-    """What is left of the levels behind a trade that is newer than they are."""
-    found: list[Offer] = []
-    stood = last.aggressor is taker  # something at the trade's price, for this side to take
-    is_through = False
-    for price, size in levels:
-        if _is_better(taker, price, last.price):
-            is_through = True
-        elif price == last.price:
-            found.append((price, max(size, last.size) if stood else size))
-            stood = False
-        else:
-            if stood and is_through:
-                found.append((last.price, last.size))
-            stood = False
-            found.append((price, size))
-    if stood and is_through:
-        found.append((last.price, last.size))
-    return found
+    """What a trade that is newer than the levels has left of them."""
+    may_have_taken = last.aggressor in (taker, None)
+    return [
+        (price, size - last.size if may_have_taken and price == last.price else size)
+        for price, size in levels
+        if not _is_better(taker, price, last.price)
+    ]
 
 
 def walk(offers: Iterable[Offer], quantity: Decimal) -> list[Offer]:

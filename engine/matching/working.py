@@ -115,12 +115,12 @@ class Working:
         hit, fresh = market.trade(seen)
         if not self.orders:
             return
-        left = market.newer[-1].size
+        made = ZERO
         for fill in from_trade(seen, hit, fresh, self._by_priority()):
             done = self._house.fill(fill.order, fill.price, fill.quantity, is_maker=True)
             market.take(fill.order.side, walk(fill.met, done))
-            left -= ZERO if fill.met else done
-        market.left_of_trade(max(left, ZERO))
+            made += ZERO if fill.met else done
+        market.filled_by_trade(made)
         self._take_on()
         self._fire_held(by_trade=True)
         self._fire(self._waiting(), dict.fromkeys(Side, seen.price), Watched.LAST)

@@ -15,13 +15,16 @@ the first of these that fits:
   came earlier is there without a queue. So may a stop's rest: NautilusTrader calls it a taker's.
 - `booking`: the same is executed at the order's own limit, and a backtest books it later: its
   NautilusTrader asks about a resting order at the next event that reaches it.
+- `liquidity`: a live order took behind a trade that the book did not show yet, at that trade's
+  price in one of both: how much the trade left of its level no data tells, so the backtest gives
+  no more than was shown less what was traded.
 - `unexplained`: everything else. A backtest that has such a one can't be trusted about this run.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import zip_longest
 from typing import Any
@@ -32,7 +35,8 @@ from fairlead.engine.research.columns import NOT_TOLD, Row
 
 REFUSAL, FEE, GAP, LATENCY = "refusal", "fee", "gap", "latency"
 EXIT, BOOKING, QUEUE, UNEXPLAINED = "exit", "booking", "queue", "unexplained"
-CLASSES = (LATENCY, QUEUE, FEE, GAP, REFUSAL, EXIT, BOOKING, UNEXPLAINED)
+LIQUIDITY = "liquidity"
+CLASSES = (LATENCY, QUEUE, FEE, GAP, REFUSAL, EXIT, BOOKING, LIQUIDITY, UNEXPLAINED)
 AT_ONCE = frozenset({"IOC", "FOK"})
 STOPPING = frozenset({"STOP_LIMIT", "LIMIT_IF_TOUCHED"})
 REFUSED = frozenset({"REJECTED", "DENIED"})
@@ -138,15 +142,16 @@ def events_of(row: Row | None) -> list[Event]:
     if row["ts_accepted"]:
         found.append(Event("accepted", row["ts_accepted"]))
     for fill in row["fills"]:
-        detail = (_plain(fill["quantity"]), _plain(fill["price"]))
+        detail = (plain(fill["quantity"]), plain(fill["price"]))
         amount, _, currency = (fill["fee"] or "").partition(" ")
-        fee = (f"{_plain(amount or '0')} {currency}".strip(), fill["liquidity"])
+        fee = (f"{plain(amount or '0')} {currency}".strip(), fill["liquidity"])
         found.append(Event("fill", fill["ts_event"], detail, fee))
     found.append(Event(_ENDS.get(row["status"], "open"), row["ts_last"]))
     return found
 
 
-def _plain(number: str) -> str:
+def plain(number: str) -> str:
+    """Without zeros at its end."""
     text = format(Decimal(number), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -161,10 +166,12 @@ def compared(
     slack_ns: int = 0,
     until_ns: int | None = None,
     cuts_at_fills: bool = False,
+    behind: Mapping[str, Collection[str]] | None = None,
 ) -> list[Difference]:
     """By time. `replayed` are rows by the order's id in the run; what is later than `until_ns`, the
     end of the data, may be so at another time; so may anything by `slack_ns`. `cuts_at_fills`: the
-    run was on paper.
+    run was on paper. `behind`: prices of the trades that were newer than the book when the backtest
+    filled or ended an order of a live run, by its id.
     """
     rows, found = list(rows), list[Difference]()
     slack = Slack(ns=slack_ns, until_ns=until_ns, fees=_roundings(rows, replayed.values()))
@@ -175,6 +182,9 @@ def compared(
             continue
         cut = _cut(row, other, rows if cuts_at_fills else ())
         kind, why = _explained(row, other, pair, lacking, latencies, queueless, slack, cut)
+        prices = (behind or {}).get(row["client_order_id"], ())
+        if kind == UNEXPLAINED and (price := _took_behind(pair, prices)) is not None:
+            kind, why = LIQUIDITY, f"what a trade at {price} left there, the book had not told yet"
         mine, theirs = pair
         found.append(
             Difference(
@@ -284,7 +294,7 @@ def _is_booked_later(row: Row, other: Row | None, slack: Slack) -> bool:
     at the order's own limit."""
     if other is None or not row["fills"] or len(row["fills"]) < len(other["fills"]):
         return False
-    if {_plain(one["price"]) for one in (*row["fills"], *other["fills"])} - _own(row):
+    if {plain(one["price"]) for one in (*row["fills"], *other["fills"])} - _own(row):
         return False
     times = sorted({one["ts_event"] for one in other["fills"]})
     alike = all(_filled_by(row, ts + slack.ns) == _filled_by(other, ts) for ts in times)
@@ -294,7 +304,15 @@ def _is_booked_later(row: Row, other: Row | None, slack: Slack) -> bool:
 
 def _own(row: Row) -> set[str]:
     """The limits that it had."""
-    return {_plain(one["price"]) for one in (row, *row["changes"]) if one["price"] is not None}
+    return {plain(one["price"]) for one in (row, *row["changes"]) if one["price"] is not None}
+
+
+def _took_behind(pair: Pair, prices: Collection[str]) -> str | None:
+    """The price, of `prices`, at which the order took in one of both, and makes in none."""
+    fills = [one for one in pair if one is not None and one.what == "fill"]
+    if pair[0] not in fills or any(one.fee[1] == "MAKER" for one in fills):
+        return None
+    return next((one.detail[1] for one in fills if one.detail[1] in prices), None)
 
 
 def _cut(row: Row, other: Row | None, rows: Sequence[Row]) -> str | None:

@@ -17,7 +17,7 @@ from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.recording.gaps import GapKind, crossing, read_gaps
 from fairlead.engine.research import parity
 from fairlead.engine.research.columns import Row
-from fairlead.engine.research.parity import Inputs, Lack, Parity, Span, Variant
+from fairlead.engine.research.parity import Difference, Inputs, Lack, Parity, Span, Variant
 from fairlead.engine.research.runs import Run
 from fairlead.engine.run.latency import latency_of
 from fairlead.engine.run.replayed import (
@@ -36,7 +36,9 @@ LACKS = frozenset(
 LATE_NS = 250_000_000  # a run looks at its prices this much after they came, at most
 SLACK_NS = 1  # by which commands are given later
 REAL_SLACK_NS = 1_000_000_000  # a venue's clock, and how often it is asked, against ours
+F_TOB = RecordFlag.F_TOB.value
 WINDOW_NS = 600_000_000_000
+BEHIND_NS = 60_000_000_000  # at most, from a change of the book to a trade that is newer
 Progress = Callable[[str], None]
 
 
@@ -71,6 +73,8 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
     base, nets = _replayed(loaded, rows, played, "as the run measured it")
     found = parity.compared(rows, base, **more)
     if any(one.kind in (parity.UNEXPLAINED, parity.QUEUE) for one in found):
+        if is_real:  # on paper it is the same rule
+            more["behind"] = _behind(catalog, found, base)
         found = parity.compared(rows, base, **more, **_variants(loaded, rows, played, told))
     return Parity(
         run=run.id,
@@ -135,6 +139,27 @@ def _variants(
     )
     queueless = Variant(words="without a queue", rows=_replayed(bare, rows, played, "")[0])
     return {"latencies": found, "queueless": queueless}
+
+
+def _behind(
+    catalog: Path, found: Iterable[Difference], base: Mapping[str, Row]
+) -> dict[str, set[str]]:
+    """Of what nobody explains, prices of the trades newer than the book (its best alone is none)
+    when the backtest filled or ended the order, by its id in the run."""
+    known, prices = ParquetDataCatalog(str(catalog)), dict[str, set[str]]()
+    for one in found:
+        row = base.get(one.order)
+        if one.kind != parity.UNEXPLAINED or row is None:
+            continue
+        here = prices.setdefault(one.order, set())
+        for ts in {row["ts_last"], *(fill["ts_event"] for fill in row["fills"])}:
+            since = ts - BEHIND_NS
+            for delta in known.query_order_book_deltas([one.instrument], start=since, end=ts - 1):
+                if delta.flags & RecordFlag.F_LAST.value and not delta.flags & F_TOB:
+                    since = delta.ts_init
+            trades = known.query_trade_ticks([one.instrument], start=since, end=ts)
+            here.update(parity.plain(str(trade.price)) for trade in trades)
+    return prices
 
 
 def _nets(run: Run, nets: Mapping[str, Decimal]) -> dict[str, tuple[Decimal, Decimal]]:

@@ -35,6 +35,13 @@ MATCHING_MUTANTS: tuple[Mutant, ...] = (
         "            pass\n",
     ),
     _mutant(
+        "took-what-was-traded",
+        ("engine/matching/taking.py",),
+        "a taker gets what a newer trade took of a level",
+        "size - last.size if may_have_taken and price == last.price else size",
+        "size",
+    ),
+    _mutant(
         "one-trade",
         MARKET,
         "what an earlier trade swept stands again when another one comes",

@@ -1,9 +1,11 @@
 """What stood in the market at a moment, as far as a run could know it: the oracle's own book.
 
 A price level is known since the market data last told of it. A trade that is newer than that and
-lies beyond the level ran through it: nothing stands there any more. Where the data leaves it open
+lies beyond the level ran through it: nothing stands there any more. One at the level's own price
+took its size from what was shown; nobody can meet what a trade took. Where the data leaves it open
 how much stands, both ends are kept: `most` is the largest size that could be met, `least` the
-smallest. A fill is right if it is possible between the two.
+smallest. So a level that was told shortly before the trade may show already what that left. A fill
+is right if it is possible between the two.
 """
 
 from __future__ import annotations
@@ -200,14 +202,8 @@ class Market:
         if not self._prints:
             yield from levels
             return
-        prices = {level.price for level in levels}
-        oldest = max(self._top_number, self._whole)
-        for number, one in self._prints:
-            if number > oldest and one.price not in prices:
-                prices.add(one.price)
-                levels.append(Offer(one.price, ZERO, ZERO, number, number))
         reached = (max if taker == "BUY" else min)(one.price for _, one in self._prints)
-        for level in sorted(levels, reverse=taker == "SELL"):
+        for level in levels:
             if is_better(taker, reached, level.price):
                 yield level  # no trade came so far
                 continue
@@ -218,23 +214,21 @@ class Market:
     def _after_prints(self, taker: str, level: Offer) -> Offer:
         """A level, and what the trades since it was known say of it."""
         top = self._top if 0 < level.told == self._top_number else None
-        known = max(level.told, self._whole) if level.most else 0
+        known = max(level.told, self._whole)
         most = least = level.most
-        traded = ZERO
         for number, one in self._prints:
             if number <= known:
                 continue
             if is_better(taker, level.price, one.price):
-                traded = least = ZERO
-                if self._is_after(one, top):
-                    most = ZERO
+                gone = level.most
             elif one.price == level.price:
-                if one.taker in (taker, ""):
-                    traded += one.size
-                    most = max(most, traded)
-                    least = max(least - one.size, ZERO)
-                else:
-                    least = ZERO
+                gone = one.size if one.taker in (taker, "") else ZERO
+                least = least if gone else ZERO  # who bids where there was an offer?
+            else:
+                continue
+            least = max(least - gone, ZERO)
+            if self._is_after(one, top):
+                most = max(most - gone, ZERO)
         return level._replace(most=most, least=least)
 
     def _is_after(self, one: Print, top: Told | None) -> bool:

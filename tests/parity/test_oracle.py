@@ -92,6 +92,7 @@ def offer(*fills: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 COMES = book(20, {"99.57": "3"}, {})  # upon the offer
 RUN_THROUGH = [trade(30, "99.5", "5", "SELL"), trade(30, "98.95", "3", "SELL")]
+WHOLE_AT_ONCE = [trade(30, "99.5", "5", "SELL")]
 WHOLE_QUEUE = [trade(40, "99.5", "5", "SELL")]
 MINE = trade(50, "99.5", "2", "SELL")
 
@@ -134,9 +135,23 @@ RIGHT: dict[str, tuple[list[dict[str, Any]], list[Event]]] = {
         [order(10, "BUY", "7", fill(15, "99.6", "5"), fill(15, "99.7", "2"))],
         [],
     ),
-    "a stop at the price of the trade that fired it": (
-        [stop(fill(30, "98.95", "1"))],
-        RUN_THROUGH,
+    "a stop that gets what the trade that fires it left": (
+        [stop(fill(30, "99.5", "1"), trigger_price="99.5")],
+        [trade(30, "99.5", "4", "SELL")],
+    ),
+    "a market order behind two trades, of what they left, and of the next level": (
+        [order(10, "BUY", "4", fill(15, "99.6", "2"), fill(15, "99.7", "2"))],
+        [trade(11, "99.6", "1", "BUY"), trade(12, "99.6", "2", "BUY")],
+    ),
+    "a level that may show already what the trade left of it, as it is shown or less": (
+        [
+            order(10, "BUY", "4", fill(15, "99.6", "4")),
+            order(11, "BUY", "1", fill(16, "99.7", "1")),
+        ],
+        [
+            Told(11 * MS, "levels", {}, {Decimal("99.6"): Decimal(4)}, 11 * MS),
+            Print(12 * MS, Decimal("99.6"), Decimal(2), "BUY", 10 * MS),
+        ],
     ),
     "a stop at the level that is left": (
         [stop(fill(30, "98.9", "1"))],
@@ -224,7 +239,7 @@ RIGHT: dict[str, tuple[list[dict[str, Any]], list[Event]]] = {
     ),
     "a level told twice in one nanosecond": (three("4"), TWICE),
     "a level before it is told again in one nanosecond, and after": (
-        two_stops("3", "5"),
+        two_stops("3", "3"),
         TOLD_AGAIN,
     ),
     "either side of the same nanosecond": (
@@ -282,7 +297,44 @@ WRONG: dict[str, tuple[str, list[dict[str, Any]], list[Event]]] = {
         [order(10, "BUY", "1", fill(15, "99.65", "1"))],
         [],
     ),
-    "an old book": ("better than the market", [stop(fill(30, "99.5", "1"))], RUN_THROUGH),
+    "a stop that gets what the trade that fires it took": (
+        "where nothing stood",
+        [stop(fill(30, "98.95", "1"))],
+        RUN_THROUGH,
+    ),
+    "a stop at a level that the trade emptied": (
+        "better than the market",
+        [stop(fill(30, "99.5", "1"), trigger_price="99.5")],
+        WHOLE_AT_ONCE,
+    ),
+    "a stop that gets more than the trade left": (
+        "more than stood there",
+        [stop(fill(30, "99.5", "1"), trigger_price="99.5")],
+        [trade(30, "99.5", "4.1", "SELL")],
+    ),
+    "a market order behind a trade, of what it took": (
+        "more than stood there",
+        [order(10, "BUY", "4", fill(15, "99.6", "4"))],
+        [trade(12, "99.6", "2", "BUY")],
+    ),
+    "a level that was told before the trade, as if it showed what that left": (
+        "more than stood there",
+        [order(10, "BUY", "4", fill(15, "99.6", "4"))],
+        [
+            Told(11 * MS, "levels", {}, {Decimal("99.6"): Decimal(4)}, 11 * MS),
+            Print(12 * MS, Decimal("99.6"), Decimal(2), "BUY", 12 * MS),
+        ],
+    ),
+    "what a trade took of a level behind a best quote": (
+        "more than stood there",
+        [order(10, "BUY", "6", fill(15, "99.55", "1"), fill(15, "99.6", "5"))],
+        [trade(11, "99.6", "2", "BUY"), book(12, {"99.5": "1"}, {"99.55": "1"}, "quote")],
+    ),
+    "an old book": (
+        "better than the market",
+        [stop(fill(30, "99.5", "1"))],
+        [book(20, {"98.9": "5"}, {}), *RUN_THROUGH],
+    ),
     "levels that a trade ran through": (
         "better than the market",
         [order(10, "BUY", "1", fill(15, "99.6", "1"))],
@@ -313,17 +365,17 @@ WRONG: dict[str, tuple[str, list[dict[str, Any]], list[Event]]] = {
     ),
     "more than a level after it is told again": (
         "more than stood there",
-        two_stops("4", "5"),
+        two_stops("4", "3"),
         TOLD_AGAIN,
     ),
     "more than a level before it is told again": (
         "more than stood there",
-        two_stops("3", "6"),
+        two_stops("3", "4"),
         TOLD_AGAIN,
     ),
     "a level twice in the nanosecond in which another is told": (
         "more than stood there",
-        two_stops("3", "5"),
+        two_stops("3", "3"),
         NOT_TOLD,
     ),
     "a better level left out": (

@@ -29,6 +29,7 @@ from tests.support.processes import run
 from tests.unit import backtest_kit as kit
 
 FIRED_MS = 1004.0  # the trade of 3.0 at 98.95, through bids of 99.50 to 99.30
+NEXT_MS = 1096.0  # the book after it: 5.0 each at 98.90, 98.80 and 98.70
 
 
 def taken(
@@ -42,26 +43,33 @@ def taken(
 
 
 @pytest.mark.parametrize("name", ["first", "lag", "lagfar"])
-def test_a_stop_that_a_trade_fires_gets_what_was_traded(name: str, tmp_path: Path) -> None:
+def test_a_stop_gets_nothing_of_what_the_trade_that_fires_it_took(
+    name: str, tmp_path: Path
+) -> None:
+    """No bid was shown at 98.95: whoever stood there met the trade."""
     steps = [[0, "stop", "SELL", "1.0", "99.00", "97.00"]]
-    assert taken(name, tmp_path, steps) == [[("98.95", "1.0", FIRED_MS)]]
+    assert taken(name, tmp_path, steps) == [[("98.90", "1.0", NEXT_MS)]]
 
 
 @pytest.mark.parametrize("name", ["first", "lag"])
-def test_more_than_was_traded_takes_the_next_book_at_its_prices(name: str, tmp_path: Path) -> None:
+def test_it_takes_the_next_book_at_its_prices(name: str, tmp_path: Path) -> None:
     steps = [[0, "stop", "SELL", "12.0", "99.00", "97.00"]]
     (fills,) = taken(name, tmp_path, steps)
-    expected = [("98.95", "3.0", FIRED_MS), ("98.90", "5.0", 1096.0), ("98.80", "4.0", 1096.0)]
-    assert fills == expected
+    assert fills == [
+        ("98.90", "5.0", NEXT_MS),
+        ("98.80", "5.0", NEXT_MS),
+        ("98.70", "2.0", NEXT_MS),
+    ]
 
 
-def test_stops_of_one_trade_share_it_and_the_book_after_it(tmp_path: Path) -> None:
+def test_stops_of_one_trade_share_the_book_after_it(tmp_path: Path) -> None:
     steps = [[0, "stop", "SELL", "4.0", f"99.0{n}", f"97.0{n}"] for n in range(4)]
     total: dict[str, Decimal] = {}
     for fills in taken("first", tmp_path, steps):
-        for price, quantity, _ in fills:
-            total[price] = total.get(price, Decimal(0)) + Decimal(quantity)
-    assert total == {"98.95": 3, "98.90": 5, "98.80": 5, "98.70": 3}
+        for price, quantity, ms in fills:
+            if ms == NEXT_MS:
+                total[price] = total.get(price, Decimal(0)) + Decimal(quantity)
+    assert total == {"98.90": 5, "98.80": 5, "98.70": 5}
 
 
 def test_a_gap_beyond_the_limit_rests(tmp_path: Path) -> None:
@@ -122,7 +130,7 @@ def test_one_without_a_limit_waits_for_the_touch_and_nothing_is_said_of_it(tmp_p
     assert done.returncode == 0, done.stderr
     assert "ERROR" not in done.stdout + done.stderr
     (one,) = json.loads((tmp_path / "out" / "orders.jsonl").read_text())["fills"]
-    assert (one["price"], (one["ts_event"] - BEGIN_NS) / MS) == ("98.90", 1096.0)
+    assert (one["price"], (one["ts_event"] - BEGIN_NS) / MS) == ("98.90", NEXT_MS)
 
 
 RECORDING = (

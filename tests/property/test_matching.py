@@ -36,7 +36,7 @@ class Judge(Bench):
         self.is_margin, self.queue, self.consume = margin, queue, consume
         self.shown: dict[Side, dict[Decimal, Decimal]] = {BUY: {}, SELL: {}}
         self.newer: Print | None = None  # since the book
-        self.older: list[tuple[Print, Decimal]] = []  # and what the run's makers left of each
+        self.older: list[Print] = []  # and before it
         self.event = ""
         self.print_left = ZERO
         self.used: defaultdict[tuple[Side, Decimal], Decimal] = defaultdict(Decimal)
@@ -77,7 +77,7 @@ class Judge(Bench):
 
     def see_trade(self, ms: int, price: int, size: int, side: Side | None) -> None:
         if self.newer is not None:
-            self.older.append((self.newer, self.print_left))
+            self.older.append(self.newer)
         self.event, self.newer = "trade", Print(Decimal(price), Decimal(size), side)
         self.print_left = Decimal(size)
         self.trade(ms, price, size, side)
@@ -160,15 +160,14 @@ class Judge(Bench):
     def _judge_taker(self, order: Order, fill: Fill) -> None:
         side = _sides(order.side)
         assert not order.new.post_only
-        newest = [(self.newer, self.print_left)] if self.newer is not None else []
-        traded = [
-            left
-            for seen, left in [*self.older, *newest]
-            if seen.price == fill.price and seen.aggressor is order.side
-        ]
-        stood = max([self.shown[side].get(fill.price, ZERO), *traded])
-        assert stood > 0, "nobody stood or traded there"
-        for seen, _ in [*self.older, *newest]:
+        since = [*self.older, *([] if self.newer is None else [self.newer])]
+        stood = self.shown[side].get(fill.price, ZERO)
+        assert stood > 0, "nobody stood there"
+        for seen in since:
+            if seen.price == fill.price and seen.aggressor in (order.side, None):
+                stood -= seen.size
+        assert stood > 0, "a trade took it"
+        for seen in since:
             better = fill.price < seen.price if order.side is BUY else fill.price > seen.price
             assert not better, "better than a trade since the book"
         self._use(side, fill, stood)

@@ -68,7 +68,7 @@ def test_a_stop_that_turns_out_dearer_buys_what_is_paid_for():
     b.order(10, "stop", BUY, 2, stop="104")
     assert b.balance("USDT") == ("210", "208.208")
     b.book(15, {"119": 5}, {"120": 5})
-    b.trade(20, "120", 5, side=BUY)
+    b.trade(20, "120", 2, side=BUY)
     assert b.filled_of("stop") == ["1.748@120 T"]  # 209.76 and 0.20976
     assert b.of("stop")[-1] == "canceled INSUFFICIENT-FUNDS for the rest"
     assert b.balance("USDT") == ("0.03024", "0")

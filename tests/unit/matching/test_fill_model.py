@@ -54,15 +54,21 @@ from tests.unit.matching.fills import (
 # -- stops and if-touched orders that a trade fires ------------------------------------------------
 
 
-def test_a_stop_takes_what_was_traded_where_the_trade_ran_through_levels():
-    later = book(200, {98.9: 5, 98.8: 5}, {99.5: 5})
-    seen = fill([*SETTLED, trade(100, 98.95, 3.0), later], [(10, stop(SELL, 99.0, 97.0))])
-    assert parts(seen, "stop") == [(100.0, 98.95, 1.0)]
+@pytest.mark.parametrize("traded", [1.0, 5.0, 6.0])
+def test_a_stop_gets_what_the_trade_left_of_its_level(traded):
+    """The level is 5.0; what is left of the stop takes the next book."""
+    market = [*SETTLED, trade(100, 99.4, traded), book(200, {99.35: 9}, {99.5: 5})]
+    left = [(100.0, 99.4, 4.0)] if traded == 1.0 else []
+    seen = fill(market, [(10, stop(SELL, 99.45, 97.0, 7.0))])
+    behind = [(100.0, 99.3, 7.0 - 4.0)] if left else [(100.0, 99.3, 5.0), (200.0, 99.35, 2.0)]
+    assert parts(seen, "stop") == left + behind
 
 
 def test_a_buy_stop_does_so_too():
-    seen = fill([*SETTLED, trade(100, 101.25, 3.0, BOUGHT)], [(10, stop(BUY, 101.0, 103.0))])
-    assert parts(seen, "stop") == [(100.0, 101.25, 1.0)]
+    market = [*SETTLED, trade(100, 100.6, 3.0, BOUGHT)]
+    assert parts(fill(market, [(10, stop(BUY, 100.55, 103.0))]), "stop") == [(100.0, 100.6, 1.0)]
+    market = [*SETTLED, trade(100, 101.25, 3.0, BOUGHT), book(200, {100.5: 5}, {101.3: 5})]
+    assert parts(fill(market, [(10, stop(BUY, 101.0, 103.0))]), "stop") == [(200.0, 101.3, 1.0)]
 
 
 def test_a_touched_order_takes_the_other_side_of_the_trade():
@@ -75,7 +81,7 @@ def test_a_touched_order_takes_the_other_side_of_the_trade():
 def test_volume_is_what_stood_there_and_the_rest_takes_the_next_book_at_its_prices():
     market = [*SETTLED, trade(100, 98.95, 3.0), book(200, {98.9: 5, 98.8: 5}, {99.5: 5})]
     seen = fill(market, [(10, stop(SELL, 99.0, 97.0, 10.0))])
-    assert parts(seen, "stop") == [(100.0, 98.95, 3.0), (200.0, 98.9, 5.0), (200.0, 98.8, 2.0)]
+    assert parts(seen, "stop") == [(200.0, 98.9, 5.0), (200.0, 98.8, 5.0)]
     assert seen.statuses["stop"] == "FILLED"
 
 
@@ -86,11 +92,11 @@ def test_where_nothing_is_known_to_stand_it_waits_for_the_book():
 
 
 @pytest.mark.parametrize("size", [1.0, 2.0, 3.0])
-def test_stops_of_one_trade_share_what_was_traded(size):
-    steps = [(10, stop(SELL, 99.0, 97.0, size, "a")), (11, stop(SELL, 99.1, 97.0, size, "b"))]
-    seen = fill([*SETTLED, trade(100, 98.95, 3.0)], steps)
+def test_stops_of_one_trade_share_what_it_left(size):
+    steps = [(10, stop(SELL, 99.45, 99.4, size, "a")), (11, stop(SELL, 99.41, 99.4, size, "b"))]
+    seen = fill([*SETTLED, trade(100, 99.4, 2.0)], steps)
     found = parts(seen, "a") + parts(seen, "b")
-    assert {(ms, price) for ms, price, _ in found} == {(100.0, 98.95)}
+    assert {(ms, price) for ms, price, _ in found} == {(100.0, 99.4)}
     assert sum(size for _, _, size in found) == min(2 * size, 3.0)
 
 
@@ -127,10 +133,10 @@ def test_one_that_rests_takes_again_when_it_is_changed_to():
 def test_a_stop_without_a_limit_takes_what_stands_and_of_the_next_book():
     market = [*SETTLED, trade(100, 98.95, 3.0), book(200, {98.9: 5, 98.8: 1}, {99.5: 5})]
     seen = fill(market, [(10, bare(SELL, 99.0, TriggerType.LAST_PRICE, 8))])
-    assert parts(seen, "stop") == [(100.0, 98.95, 3.0), (200.0, 98.9, 5.0)]
+    assert parts(seen, "stop") == [(200.0, 98.9, 5.0), (200.0, 98.8, 1.0)]
     market = [*SETTLED, book(100, {98.9: 5, 98.8: 9}, {99.5: 5}), trade(200, 98.9)]
     seen = fill(market, [(10, bare(SELL, 99.0, TriggerType.LAST_PRICE, 8))])
-    assert parts(seen, "stop") == [(200.0, 98.9, 5.0), (200.0, 98.8, 3.0)]
+    assert parts(seen, "stop") == [(200.0, 98.9, 4.0), (200.0, 98.8, 4.0)]
 
 
 def test_a_stop_without_a_limit_that_is_fired_in_a_gap_waits_for_the_book():
@@ -432,9 +438,10 @@ def test_asks_that_come_in_the_moment_of_a_trade_are_used_once(price, side):
 
 @pytest.mark.parametrize("latency_ms", [0, 5, 30])
 def test_latency_delays_commands_and_no_fill(latency_ms):
-    market = [*SETTLED, trade(100, 98.95, 3.0), book(200, {98.9: 5}, {99.5: 5}), trade(300, 98.9)]
-    seen = fill(market, [(10, stop(SELL, 99.0, 97.0, 4.0))], latency_ms=latency_ms)
-    assert parts(seen, "stop") == [(100.0, 98.95, 3.0), (200.0, 98.9, 1.0)]
+    market = [*SETTLED, level(90, BUY, 99.3, 0), trade(100, 99.4, 2.0)]
+    market += [book(200, {98.9: 5}, {99.5: 5}), trade(300, 98.9)]
+    seen = fill(market, [(10, stop(SELL, 99.45, 97.0, 4.0))], latency_ms=latency_ms)
+    assert parts(seen, "stop") == [(100.0, 99.4, 3.0), (200.0, 98.9, 1.0)]
 
 
 def test_a_kind_that_the_matching_does_not_know_is_left_to_the_exchange():
@@ -476,10 +483,10 @@ def rules(source: TriggerSource, **settings: Any) -> HeldRules:
 
 
 def test_a_held_stop_is_fired_by_its_own_price_and_filled_at_once():
-    market = [*SETTLED, trade(100, 98.95, 3.0), book(200, {98.9: 5, 98.8: 5}, {99.5: 5})]
-    by_trade = fill(market, [(10, stop(SELL, 99.0, 97.0))], held=rules(TriggerSource.LAST))
-    assert parts(by_trade, "stop") == [(100.0, 98.95, 1.0)]
-    step = stop(SELL, 99.0, 97.0, trigger_type=TriggerType.BID_ASK)
+    market = [*SETTLED, trade(100, 99.4, 2.0), book(200, {98.9: 5, 98.8: 5}, {99.5: 5})]
+    by_trade = fill(market, [(10, stop(SELL, 99.45, 97.0, 4.0))], held=rules(TriggerSource.LAST))
+    assert parts(by_trade, "stop") == [(100.0, 99.4, 3.0), (100.0, 99.3, 1.0)]
+    step = stop(SELL, 99.45, 97.0, trigger_type=TriggerType.BID_ASK)
     by_touch = fill(market, [(10, step)], held=rules(TriggerSource.TOUCH))
     assert parts(by_touch, "stop") == [(200.0, 98.9, 1.0)]
 

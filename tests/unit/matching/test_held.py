@@ -262,12 +262,12 @@ def test_a_passed_stop_is_held_where_the_venue_would_take_it_for_something_else(
 ) -> None:
     """By the last trade it waits for the next that has passed it, by the book it fires at once."""
     b = bench()
-    b.trade(10, "99.00")
+    b.trade(10, "99.50", "0.1")
     how = release(source, time_in_force="GTC")
     b.order(20, "stop", SELL, 1, "98.00", stop="100.00", if_passed=how)
     b.order(20, "ahead", SELL, 1, "90.00", stop="98.50", if_passed=how)
     b.trade(30, "100.50", 1, BUY)
-    b.trade(40, "99.50")
+    b.trade(40, "99.50", "0.1")
     assert b.of("stop")[:2] == ["accepted", "triggered"]
     assert b.at("stop") == [at]
     assert b.of("ahead") == ["accepted"]

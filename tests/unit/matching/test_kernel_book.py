@@ -122,13 +122,13 @@ def test_a_best_quote_says_nothing_of_the_levels_behind_that_trades_ran_through(
     whole = book(1, *((sizes, other) if side is Side.SELL else (other, sizes)))
     through = trade(2, away[3], 1, seller)
     found = tell(whole, through, top(3, rows, away[1], 2))
-    assert found == [("0.01", "2"), ("0.03", "5"), ("0.04", "5")]  # not 0.02
+    assert found == [("0.01", "2"), ("0.03", "4"), ("0.04", "5")]  # not 0.02
     if way == "jumped":
         return
     assert tell(top(4, rows, away[0], 3)) == [("0.00", "3"), *found]  # the last best stands
     assert tell(top(5, rows, away[2], 4, *away[:2])) == [("0.02", "4"), *found[1:]]
     found = tell(trade(6, away[3], 1, seller), top(7, rows, away[1], 1))
-    assert found == [("0.01", "1"), ("0.03", "5"), ("0.04", "5")]
+    assert found == [("0.01", "1"), ("0.03", "3"), ("0.04", "5")]
     found = tell(level(8, rows, away[4], 6))  # all changes: the others are as they were told
     assert found == [("0.01", "1"), ("0.02", "4"), ("0.03", "5"), ("0.04", "6")]
 

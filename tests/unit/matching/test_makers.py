@@ -99,13 +99,15 @@ def test_a_trade_s_size_is_used_once():
     assert b.filled_of("second") == ["0.5@99.4 M"]
 
 
-def test_a_stop_gets_what_the_makers_left_of_the_trade():
+def test_what_a_trade_filled_of_the_run_s_own_it_has_not_left_for_a_stop():
     b = bench()
     b.order(10, "bid", BUY, 2, "99.45")
     b.order(11, "stop", SELL, 5, "90", stop="99.30")
     b.trade(20, "99.20", 3)
     assert b.filled_of("bid") == ["2@99.45 M"]
-    assert b.filled_of("stop") == ["1@99.2 T"]
+    assert b.filled_of("stop") == []
+    b.book(30, {"99.10": 9}, {"99.60": 5})
+    assert b.filled_of("stop") == ["5@99.1 T"]
 
 
 @pytest.mark.parametrize(("side", "fills"), [(SELL, ["1@99.5 M"]), (BUY, []), (None, ["1@99.5 M"])])

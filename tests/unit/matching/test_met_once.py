@@ -249,11 +249,11 @@ def test_what_goes_on_taking_meets_what_a_late_trade_took_once(side: Side) -> No
     other = BUY if side is SELL else SELL
     b.book(0, here, there)
     b.order(10, "order", side, 50, mirrored("97.0", side), stop=mirrored("99.45", side))
-    b.trade(100, mirrored("99.4", side), 2, side=side)
+    b.trade(100, mirrored("99.4", side), 2, side=side)  # of 5
     b.level(190, other, mirrored("99.5", side), 0)
     b.level(200, other, mirrored("99.4", side), 1)  # what two sellers left, told before one of them
     b.trade(202, mirrored("99.4", side), 4, side=side)
-    assert [one.partition("@")[0] for one in b.filled_of("order")] == ["5", "1"]
+    assert [one.partition("@")[0] for one in b.filled_of("order")] == ["3", "2", "1"]
 
 
 @BOTH
@@ -263,10 +263,10 @@ def test_without_consumption_an_order_still_takes_a_level_once(side: Side) -> No
     b.book(0, here, there)
     b.order(10, "order", side, 50, mirrored("97.0", side), stop=mirrored("99.45", side))
     for ms in (100, 110, 120):
-        b.trade(ms, mirrored("99.4", side), 2, side=side)
-    assert [one.partition("@")[0] for one in b.filled_of("order")] == ["5"]
+        b.trade(ms, mirrored("99.4", side), 1, side=side)
+    assert [one.partition("@")[0] for one in b.filled_of("order")] == ["4"]
     b.order(130, "other", side, 4)
-    assert b.filled_of("other") == [f"4@{mirrored('99.4', side)} T"]
+    assert b.filled_of("other") == [f"2@{mirrored('99.4', side)} T"]
 
 
 @BOTH

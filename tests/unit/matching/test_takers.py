@@ -33,12 +33,13 @@ def test_it_ends_where_the_book_ends():
     ]
 
 
-def test_behind_a_trade_that_swept_the_book_there_is_what_traded():
+@pytest.mark.parametrize(("price", "size"), [("100.70", 1), ("100.60", 3), ("100.60", 9)])
+def test_behind_a_trade_that_swept_the_book_nothing_is_known_to_stand(price, size):
     b = bench()
-    b.trade(10, "100.70", 1, side=BUY)  # through both levels
+    b.trade(10, price, size, side=BUY)
     b.order(20, "buy", BUY, 2)
-    assert b.of("buy") == ["accepted", "filled 1@100.7 T", "canceled the book held no more"]
-    b.order(21, "limit", BUY, 2, "101")  # what is left of it rests, as any limit order
+    assert b.of("buy") == ["rejected NO-MARKET"]
+    b.order(21, "limit", BUY, 2, "101")  # it rests, as any limit order
     b.book(30, BIDS, {"100.80": 5})
     assert b.filled_of("limit") == ["2@101 M"]
 
@@ -48,8 +49,10 @@ def test_each_trade_since_the_book_has_taken_what_it_ran_through():
     b = bench()
     b.trade(10, "99.40", 1)  # the bid at 99.50 is gone
     b.trade(20, "100.50", 1, side=BUY)
-    b.order(30, "sell", SELL, 2)
-    assert b.filled_of("sell") == ["2@99.4 T"]
+    b.order(30, "sell", SELL, 4)
+    b.order(31, "buy", BUY, 2)
+    assert b.filled_of("sell") == ["3@99.4 T"]
+    assert b.filled_of("buy") == ["1@100.5 T", "1@100.6 T"]
     b.level(40, SELL, "100.60", 9)
     b.order(50, "later", SELL, 2)
     assert b.filled_of("later") == ["2@99.5 T"]
@@ -115,21 +118,29 @@ def test_taken_levels_are_gone_until_the_data_tells_of_them():
     assert b.filled_of("sixth") == ["2@100.5 T", "3@100.6 T"]
 
 
-def test_what_was_taken_of_a_trade_is_forgotten_with_it():
-    """Where the book shows nothing it never tells of the price again."""
+@pytest.mark.parametrize(("traded", "left"), [(1, ["3@99.4 T"]), (4, []), (7, [])])
+@pytest.mark.parametrize("price", [None, "99.00"])
+def test_what_comes_right_after_a_trade_gets_what_it_left(price, traded, left):
+    """And a limit order that finds nothing rests, behind nobody knows whom."""
     b = bench()
-    b.trade(10, "99.00", 1)
-    b.order(11, "first", SELL, 1)
-    assert b.filled_of("first") == ["1@99 T"]
-    b.book(20, {"98.00": 5}, {"98.50": 5}, whole=True)
-    b.level(25, BUY, "98.10", 1)
-    b.trade(30, "97.00", 2)
-    b.order(31, "other", SELL, 2)
-    assert b.filled_of("other") == ["2@97 T"]
-    b.level(40, BUY, "97.50", 1)
-    b.trade(41, "97.00", 2)
-    b.order(42, "again", SELL, 2)
-    assert b.filled_of("again") == ["2@97 T"]
+    b.trade(10, "99.40", traded)
+    b.order(20, "sell", SELL, 4, price)
+    assert b.filled_of("sell") == left
+    if price is None:
+        assert b.of("sell")[-1] == (
+            "canceled the book held no more" if left else "rejected NO-MARKET"
+        )
+        return
+    b.book(30, {"99.30": 9}, ASKS)
+    assert b.filled_of("sell")[len(left) :] == [f"{4 - 3 * len(left)}@99 M"]
+
+
+def test_the_book_after_a_trade_says_what_it_left():
+    b = bench()
+    b.trade(10, "99.50", 4)
+    b.level(15, BUY, "99.50", 3)  # it was refilled
+    b.order(20, "sell", SELL, 4)
+    assert b.filled_of("sell") == ["3@99.5 T", "1@99.4 T"]
 
 
 def test_without_consumption_each_order_meets_the_whole_level():

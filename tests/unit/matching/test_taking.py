@@ -30,10 +30,11 @@ def test_without_a_newer_trade_it_is_the_book():
 @pytest.mark.parametrize(
     ("price", "size", "expected"),
     [
-        ("98.95", 3, "3@98.95 3@98.90"),  # between two levels: what traded there, then the next
-        ("99.40", 9, "9@99.40 3@98.90"),  # at a level: at least what traded
-        ("99.40", 1, "4@99.40 3@98.90"),
-        ("98.00", 2, "2@98.00"),  # below all that is known
+        ("98.95", 3, "3@98.90"),  # between two levels: what stood there is what it took
+        ("99.40", 9, "3@98.90"),  # more than was shown: nothing is known to be left
+        ("99.40", 4, "3@98.90"),  # all of it
+        ("99.40", 1, "3@99.40 3@98.90"),  # a part of it
+        ("98.00", 2, ""),  # below all that is known
         ("99.70", 2, "5@99.50 4@99.40 3@98.90"),  # better than all that is known: it is gone
     ],
 )
@@ -43,17 +44,29 @@ def test_a_newer_sale_takes_the_better_bids_away(price, size, expected):
 
 
 @pytest.mark.parametrize("aggressor", [Side.BUY, None])
-def test_a_purchase_shows_no_bid_at_its_price(aggressor):
-    """It took from the asks: what it proves is that no bid stands above it."""
+def test_a_purchase_shows_no_bid_above_its_price(aggressor):
     at_ask = Print(Decimal("100.50"), Decimal(2), aggressor)
     assert met(Side.SELL, BIDS, last=at_ask) == BIDS
     below = Print(Decimal("98.95"), Decimal(2), aggressor)
     assert met(Side.SELL, BIDS, last=below) == of("3@98.90")
 
 
+@pytest.mark.parametrize(("aggressor", "left"), [(Side.BUY, 4), (Side.SELL, 1), (None, 1)])
+def test_who_may_have_taken_from_a_level_has_taken_from_it(aggressor, left):
+    last = Print(Decimal("99.40"), Decimal(3), aggressor)
+    assert met(Side.SELL, BIDS, last=last) == of(f"{left}@99.40 3@98.90")
+
+
+def test_each_trade_takes_of_what_the_one_before_has_left():
+    found = BIDS
+    for size in (1, 2, 1):
+        found = met(Side.SELL, found, last=Print(Decimal("99.40"), Decimal(size), Side.SELL))
+    assert found == of("3@98.90")
+
+
 def test_the_same_holds_for_the_asks():
     last = Print(Decimal("100.55"), Decimal(2), Side.BUY)
-    assert met(Side.BUY, ASKS, last=last) == of("2@100.55 4@100.60")
+    assert met(Side.BUY, ASKS, last=last) == of("4@100.60")
     at_bid = Print(Decimal("99.50"), Decimal(2), Side.SELL)
     assert met(Side.BUY, ASKS, last=at_bid) == ASKS
 

@@ -130,6 +130,35 @@ def test_what_is_booked_later_in_one_is_the_same(theirs: list[Any], says: str) -
     assert found.kind == says
 
 
+@pytest.mark.parametrize(
+    ("mine", "theirs", "prices", "says"),
+    [
+        ("25002", "25003", {"25002"}, "liquidity"),  # something was left live
+        ("25003", "25002", {"25002"}, "liquidity"),  # nothing was
+        ("25001", "25003", {"25002"}, "unexplained"),  # both elsewhere
+        ("25002", "25003", set(), "unexplained"),  # no trade was newer than the book
+        ("25002", None, {"25002"}, "liquidity"),  # all or nothing: there it was nothing
+        (None, "25002", {"25002"}, "unexplained"),  # the backtest's is too good
+    ],
+)
+@pytest.mark.parametrize("told", ["TAKER", "NOT TOLD"])
+def test_what_a_trade_left_of_its_level_the_data_does_not_tell(
+    mine: str | None, theirs: str | None, prices: set[str], says: str, told: str
+) -> None:
+    def made(price: str | None, liquidity: str) -> dict[str, Any]:
+        fills = [] if price is None else [fill("1 USDT", liquidity) | {"price": f"{price}.0"}]
+        status = "FILLED" if fills else "CANCELED"
+        return row(*fills, status=status, price="26000", kind="STOP_LIMIT")
+
+    rows, replayed = [made(mine, told)], {"O-1": made(theirs, "TAKER")}
+    behind = {"O-1": prices}
+    (found,) = compared(rows, replayed, lacking=(), slack_ns=SECOND_NS, behind=behind)
+    assert found.kind == says
+    rows = [made(mine, "MAKER")]
+    (found,) = compared(rows, replayed, lacking=(), slack_ns=SECOND_NS, behind=behind)
+    assert found.kind == ("unexplained" if mine else says), "a maker takes of nothing"
+
+
 # -- exits that are cut
 
 
