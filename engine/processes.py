@@ -129,10 +129,15 @@ def _takes(fd: int) -> bool:
 def end_at_once(code: str, message: str, exit_code: int, **known: Any) -> NoReturn:
     """Say why, and leave: within a second, whatever the outputs take."""
     say(f"error {code}: {message}")
+    tell_end(code, message, exit_code, **known)
+    os._exit(exit_code)
+
+
+def tell_end(code: str, message: str, exit_code: int, **known: Any) -> None:
+    """To all who asked for it, of an end at once that is next."""
     for answer in _answers:
         with contextlib.suppress(Exception):
             answer(code, message, exit_code, known)
-    os._exit(exit_code)
 
 
 def boot_id() -> str:

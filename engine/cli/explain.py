@@ -32,7 +32,8 @@ def command(
     from the files of that run alone.
     """
     from fairlead.engine.observe.explain import explain
-    from fairlead.engine.research.runs import RUNS, newest
+    from fairlead.engine.research.places import RUNS
+    from fairlead.engine.research.runs import newest
 
     story: Story | BacktestStory
     if run is not None:

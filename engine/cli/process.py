@@ -33,6 +33,7 @@ from fairlead.engine.processes import (
     say,
     speech,
     stop_signals,
+    tell_end,
     write_within,
 )
 from fairlead.engine.screen import Screen
@@ -352,7 +353,7 @@ def _stopped_early(number: int, _frame: FrameType | None) -> None:
         return
     text = f"stopped by {name} before it began; nothing was sent"
     say(text)
-    _process.answer("STOPPED", text, 0, {})
+    tell_end("STOPPED", text, 0)
     os._exit(0)
 
 
@@ -418,7 +419,7 @@ def end_by_signals(code: int) -> None:
         by = "a second signal" if number == signal.SIGALRM else name
         text = f"ended by {by} before the summary was whole"
         say(f"error: {text}")
-        _process.answer("CUT-SHORT", text, code, {})
+        tell_end("CUT-SHORT", text, code)
         os._exit(code)
 
     for number in (*stop_signals(), signal.SIGALRM):

@@ -49,22 +49,28 @@ def looked_in(where: Path, config: Path | None) -> Path:
 @command.command()
 def ls(where: Where = Path(), config: OfConfig = None, as_json: AsJson = False) -> None:
     """List the runs, oldest first, with what came of each: its exit code, or that it is on still,
-    or that it was killed, and left nothing but its log and journal."""
+    or that it was killed or cut short, and left nothing but its log and journal."""
     import msgspec
 
     from fairlead.engine.research.begun import begun_below
+    from fairlead.engine.research.places import Places
     from fairlead.engine.research.runs import runs_below
 
-    where = looked_in(where, config)
-    listed = [_told(run) for run in runs_below(where)]
-    listed += [_told_of_mark(one) for one in begun_below(where)]
+    places = Places.of(looked_in(where, config))
+    listed = [_told(run) for run in runs_below(places)]
+    listed += [_told_of_mark(one) for one in begun_below(places)]
     listed.sort(key=lambda one: (one["begun_ns"], one["id"]))
+    if left_out := str(places):
+        typer.echo(f"warning RUNS-LEFT-OUT: {left_out}", err=True)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(listed)).decode())
-        return
-    if not listed:
-        typer.echo(f"no runs below {where.resolve()}; each run leaves one")
-        return
+    elif not listed:
+        typer.echo(f"no runs below {places.where.resolve()}; each run leaves one")
+    else:
+        _show_list(listed)
+
+
+def _show_list(listed: list[dict[str, Any]]) -> None:
     from rich.table import Column, Table
 
     from fairlead.engine.cli.out import result_console
@@ -79,7 +85,7 @@ def ls(where: Where = Path(), config: OfConfig = None, as_json: AsJson = False) 
         begun = datetime.fromtimestamp(told["begun_ns"] // 1_000_000_000, UTC)
         ended = told["state"] == "ended"
         cells = (
-            str(told["exit_code"]) if ended else told["state"],
+            told["state"] if told["exit_code"] is None else str(told["exit_code"]),
             str(told["fills"]) if ended else "-",
             net,
             told["inputs"][:12],
@@ -87,8 +93,8 @@ def ls(where: Where = Path(), config: OfConfig = None, as_json: AsJson = False) 
         table.add_row(told["id"], f"{begun:%Y-%m-%d %H:%M:%S}", *cells)
     result_console().print(table)
     for told in listed:
-        if told["state"] == "killed":
-            typer.echo(f"{told['id']} was killed: its log and journals are in {told['folder']}")
+        if told["end"]:
+            typer.echo(f"{told['id']} {told['end']}: its log and journals are in {told['folder']}")
 
 
 @command.command()
@@ -145,25 +151,29 @@ def rm(
     as_json: AsJson = False,
 ) -> None:
     """Remove runs: the folders that are named, or all but the newest ones; of one that was killed
-    what tells of it here, and neither its log nor its journal."""
+    or cut short what tells of it here, and neither its log nor its journal."""
     import msgspec
 
     from fairlead.engine.research.begun import begun_below
     from fairlead.engine.research.find import find_run
+    from fairlead.engine.research.places import Places
     from fairlead.engine.research.runs import runs_below
 
     if bool(names) == (but_last is not None):
         raise typer.BadParameter("expected RUN..., or --but-last N")
-    killed = [one for one in begun_below(where) if one.state == "killed"]
+    places = Places.of(where)
+    over = [one for one in begun_below(places) if one.state != "running"]
     if but_last is None:
-        marks = [one for one in killed if one.begun.id in (names or ())]
+        marks = [one for one in over if one.begun.id in (names or ())]
         known = {one.begun.id for one in marks}
         wanted = [find_run(name, where) for name in names or () if name not in known]
     else:
-        runs = runs_below(where)
+        if left_out := str(places):
+            typer.echo(f"warning RUNS-LEFT-OUT: {left_out}", err=True)
+        runs = runs_below(places)
         wanted = runs[: max(0, len(runs) - but_last)]
         first_ns = min((run.stamp.begun_ns for run in runs[len(wanted) :]), default=None)
-        marks = [one for one in killed if first_ns is None or one.begun.begun_ns < first_ns]
+        marks = [one for one in over if first_ns is None or one.begun.begun_ns < first_ns]
     removed = []
     for run in wanted:
         assert run.folder is not None, "it was found by its folder"
@@ -181,7 +191,8 @@ def rm(
 
 def _remove(run: Run, folder: Path) -> None:
     """Its own files, and the folder once it is empty: a folder of --out may hold more."""
-    from fairlead.engine.research.runs import REPORT_FILES, RUN_FILE, STAMP_FILE
+    from fairlead.engine.research.places import RUN_FILE
+    from fairlead.engine.research.runs import REPORT_FILES, STAMP_FILE
 
     names = {*run.manifest.files, STAMP_FILE, RUN_FILE, *REPORT_FILES}
     if {path.name for path in folder.iterdir()} <= names:
@@ -201,6 +212,7 @@ def _told(run: Run) -> dict[str, Any]:
         "mode": found.mode,
         "name": found.name,
         "exit_code": found.exit_code,
+        "end": "",
         "fills": summary["fills"],
         "net": summary["net"],
         "inputs": found.inputs,
@@ -217,7 +229,8 @@ def _told_of_mark(one: Found) -> dict[str, Any]:
         "begun_ns": begun.begun_ns,
         "mode": begun.mode,
         "name": begun.name,
-        "exit_code": None,
+        "exit_code": begun.exit_code,
+        "end": "" if one.state == "running" else one.end,
         "fills": None,
         "net": {},
         "inputs": "",

@@ -53,6 +53,10 @@ COMMANDS: dict[str, Code] = {
     "RAY-UNREACHABLE": Code("no Ray cluster answers", "start it, or mend `--ray ADDRESS`"),
     # -- kept runs and reports -------------------------------------------------------------------
     "RUN-NOT-FOUND": Code("no kept run of that name", "`fairlead runs ls` lists them"),
+    "RUNS-LEFT-OUT": Code(
+        "the folder holds too much to be looked through for runs",
+        "`--in` a nearer folder, or `--config CONFIG`",
+    ),
     "RUN-FORMAT": Code("the run was kept by a later fairlead", "use the version that wrote it"),
     "RUN-DAMAGED": Code(
         "a kept run is not as it was written", "run it again; `run.json` has its command"

@@ -1,7 +1,9 @@
-"""Runs that are not kept yet: a mark while one goes on, which stays where it was killed.
+"""Runs that are not kept: a mark while one goes on, which stays where it had no time to be summed
+up.
 
 A mark is a file beside the kept runs, locked by its process; the kernel lets go of the lock when
-that dies. So a mark that nobody holds is of a run that ended without a word: `kill -9`, no memory.
+that dies. So a mark that nobody holds is of a run that ended without a word (`kill -9`, no memory),
+or, where it says with which exit code, of one that a second signal, or a limit of time, cut short.
 """
 
 from __future__ import annotations
@@ -9,20 +11,25 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from fairlead.engine.files import decoded, make_folder, open_private
-from fairlead.engine.research.runs import RUNS, STATE_PLACES, id_of
+from fairlead.engine.processes import answer_also, answer_no_more
+from fairlead.engine.research.places import RUNS, Places
+from fairlead.engine.research.runs import id_of
 
 SUFFIX = ".begun"
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a run from its begin: where its log and journal are, `state_dir`."""
+    """What is known of a run from its begin: where its log and journal are, `state_dir`.
+
+    `exit_code` and `outcome` are of one that ended at once.
+    """
 
     id: str
     name: str
@@ -31,14 +38,23 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     config_path: str
     state_dir: str
+    exit_code: int | None = None
+    outcome: str = ""
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A mark that was found; `killed`: its process is gone."""
+    """A mark that was found; `killed`: its process is gone, and said nothing."""
 
     path: Path
     begun: Begun
-    state: Literal["running", "killed"]
+    state: Literal["running", "killed", "cut short"]
+
+    @property
+    def end(self) -> str:
+        """What became of one that is over, as a predicate."""
+        if self.begun.exit_code is None:
+            return "was killed"
+        return f"was cut short (exit {self.begun.exit_code}, {self.begun.outcome})"
 
 
 @contextlib.contextmanager
@@ -63,9 +79,21 @@ def marked(
     lock: int | None = None
     with contextlib.suppress(OSError):
         lock = _locked(path, told)
+
+    def over(code: str, message: str, exit_code: int, known: Mapping[str, Any]) -> None:
+        """In a signal's handler: no lock is taken. With 0 it ended before it began."""
+        del known
+        if lock is not None and exit_code == 0:
+            path.unlink()
+        elif lock is not None:
+            end = msgspec.structs.replace(told, exit_code=exit_code, outcome=f"{code}: {message}")
+            os.pwrite(lock, msgspec.json.encode(end), 0)  # longer than what was there
+
+    answer_also(over)
     try:
         yield
     finally:
+        answer_no_more(over)
         if lock is not None:
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -91,20 +119,20 @@ def _locked(path: Path, told: Begun) -> int:
     return file
 
 
-def begun_below(where: Path) -> list[Found]:
+def begun_below(where: Path | Places) -> list[Found]:
     """Marks in a folder and the folders in it, oldest first; of a damaged one nothing is told."""
-    return _marks(where, STATE_PLACES)
+    return _marks(Places.of(where).states)
 
 
 def begun_in(state_dir: Path) -> list[Found]:
     """Those of one state folder."""
-    return _marks(state_dir, ("",))
+    return _marks([state_dir])
 
 
-def _marks(where: Path, places: Iterable[str]) -> list[Found]:
+def _marks(state_dirs: list[Path]) -> list[Found]:
     found: dict[Path, Found] = {}
-    for place in places:
-        for path in where.glob(f"{place}{RUNS}/.*{SUFFIX}"):
+    for state_dir in state_dirs:
+        for path in (state_dir / RUNS).glob(f".*{SUFFIX}"):
             one = _looked_at(path)
             if one is not None:
                 found[path.resolve()] = one
@@ -120,7 +148,11 @@ def _looked_at(path: Path) -> Found | None:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return None if told is None else Found(path, told, "running")
-            # It may have ended in order since it was opened
-            return None if told is None or not path.exists() else Found(path, told, "killed")
+            # It may have ended since it was opened: in order, or with a word
+            if told is None or not path.exists():
+                return None
+            file.seek(0)
+            told = decoded(file.read(), Begun) or told
+            return Found(path, told, "killed" if told.exit_code is None else "cut short")
     except OSError:
         return None

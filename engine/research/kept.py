@@ -17,16 +17,8 @@ from fairlead.engine.observe.orders_file import json_lines
 from fairlead.engine.observe.summary import RunSummary
 from fairlead.engine.research import frames
 from fairlead.engine.research.columns import Row
-from fairlead.engine.research.runs import (
-    CONFIG_FILE,
-    RUN_FILE,
-    RUNS,
-    STAMP_FILE,
-    Manifest,
-    Run,
-    Stamp,
-    id_of,
-)
+from fairlead.engine.research.places import RUN_FILE, RUNS
+from fairlead.engine.research.runs import CONFIG_FILE, STAMP_FILE, Manifest, Run, Stamp, id_of
 
 NAMED = {"summary": SUMMARY_FILE, "orders": "orders.jsonl", "denials": "denials.jsonl"}
 SAME_SECOND_MAX = 1000  # runs of one second, one mode and one name

@@ -24,17 +24,14 @@ from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.observe.backtest_story import SUMMARY_FILE
 from fairlead.engine.research import frames
 from fairlead.engine.research.columns import COLUMNS, Row
+from fairlead.engine.research.places import RUN_FILE, RUNS, Places
 
 if TYPE_CHECKING:
     import pandas
 
 FORMAT = 1
-RUNS = "runs"  # in the state folder
-RUN_FILE, STAMP_FILE, CONFIG_FILE = "run.json", "stamp.json", "config.json"
+STAMP_FILE, CONFIG_FILE = "stamp.json", "config.json"
 REPORT_FILES = frozenset({"report.html", "report.json"})  # about it, not of it
-STATE_PLACES = tuple("*/" * deep for deep in range(5))  # of state folders, below a folder
-# Where below a folder runs are looked for: folders of --out, and what state folders keep
-PLACES = ("", "*/", "*/*/", *(f"{place}{RUNS}/*/" for place in STATE_PLACES))
 _ODD = re.compile(r"[^A-Za-z0-9_.]+")
 
 
@@ -208,19 +205,18 @@ def _whole(folder: Path | None, file: str) -> Iterator[None]:
         raise FairleadError("RUN-DAMAGED", f"{where}: {told}", int(Exit.BAD_DATA)) from error
 
 
-def runs_below(where: Path | str = ".") -> list[Run]:
+def runs_below(where: Path | str | Places = ".") -> list[Run]:
     """Runs in a folder and the folders in it, oldest first; of a damaged one nothing is told."""
     found: dict[Path, Run] = {}
-    for place in PLACES:
-        for file in Path(where).glob(f"{place}{RUN_FILE}"):
-            if file.parent.name.startswith("."):  # being written
-                continue
-            try:
-                run = Run.at(file.parent)
-                _ = run.stamp
-            except FairleadError:
-                continue
-            found[file.parent.resolve()] = run
+    for folder in Places.of(Path(where) if isinstance(where, str) else where).runs:
+        if folder.name.startswith("."):  # being written
+            continue
+        try:
+            run = Run.at(folder)
+            _ = run.stamp
+        except FairleadError:
+            continue
+        found[folder.resolve()] = run
     return sorted(found.values(), key=lambda run: (run.stamp.begun_ns, run.id))
 
 

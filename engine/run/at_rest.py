@@ -24,7 +24,7 @@ from fairlead.engine.orders.files import PAPER, AccountFiles
 from fairlead.engine.orders.journal import Journal, JournalError, Position
 from fairlead.engine.orders.live import LiveOrder
 from fairlead.engine.orders.model import OrderState, VenueFill
-from fairlead.engine.research.begun import Begun, begun_in
+from fairlead.engine.research.begun import Found, begun_in
 from fairlead.engine.research.runs import Run, newest
 from fairlead.engine.risk.facts import Limits, unit_worth
 from fairlead.engine.risk.money import Equity
@@ -123,7 +123,7 @@ class AtRest:
         last = None if self.pid or self._killed is not None else self._last
         begun_ns = 0 if last is None else last.stamp.begun_ns
         if self._killed is not None and not self.pid:
-            begun_ns = self._killed.begun_ns
+            begun_ns = self._killed.begun.begun_ns
         damage = ""
         orders: list[told.OrderTold] = []
         fills = None if last is None or self._is_real else int(last.summary["fills"])
@@ -225,16 +225,17 @@ class AtRest:
         return None
 
     @cached_property
-    def _killed(self) -> Begun | None:
-        """The last run of this config and mode, where it was killed: its figures are nowhere."""
+    def _killed(self) -> Found | None:
+        """The last run of this config and mode, where it was killed or cut short: its figures are
+        nowhere."""
         kept_ns = 0 if self._last is None else self._last.stamp.begun_ns
         mine = (self.loaded.config.name, self.mode)
         found = [
-            one.begun
+            one
             for one in begun_in(self.loaded.state_dir)
-            if one.state == "killed" and (one.begun.name, one.begun.mode) == mine
+            if one.state != "running" and (one.begun.name, one.begun.mode) == mine
         ]
-        return found[-1] if found and found[-1].begun_ns > kept_ns else None
+        return found[-1] if found and found[-1].begun.begun_ns > kept_ns else None
 
     def _wrong(
         self,
@@ -262,7 +263,8 @@ class AtRest:
             text = f"{resting} orders are open by the journal, and no run looks after them"
             yield told.Wrong(level="look", code="OPEN", text=text)
         if (killed := self._killed) is not None:
-            text = f"the last run, {killed.id}, was killed, or it crashed: nothing is summed up"
+            crashed = ", or it crashed" if killed.state == "killed" else ""
+            text = f"the last run, {killed.begun.id}, {killed.end}{crashed}: nothing is summed up"
             yield told.Wrong(level="look", code="LAST-RUN", text=redact(text))
             return
         last = self._last

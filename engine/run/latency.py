@@ -12,7 +12,8 @@ from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.matching.delays import Delays, Drawn, Quantiles, quantiles
 from fairlead.engine.observe.assumptions import plain
 from fairlead.engine.research.find import find_run
-from fairlead.engine.research.runs import RUN_FILE, Run
+from fairlead.engine.research.places import RUN_FILE
+from fairlead.engine.research.runs import Run
 
 MS_NS = 1_000_000
 MEASURES = "live"  # other runs have the latency that they were told

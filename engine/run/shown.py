@@ -15,8 +15,9 @@ from fairlead.engine.config.people import People
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.kill.state import KillState
 from fairlead.engine.observe.assumptions import versions
+from fairlead.engine.research.places import RUN_FILE, RUNS
 from fairlead.engine.research.report import HTML_FILE
-from fairlead.engine.research.runs import RUN_FILE, RUNS, Run, newest
+from fairlead.engine.research.runs import Run, newest
 from fairlead.engine.run.build import Parts
 from fairlead.engine.run.modes import MODES, NodeMode
 from fairlead.engine.run.trading import TradingAccount

@@ -13,7 +13,7 @@ from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import Exit, clear_command
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.journal_reads import REPAIR
-from fairlead.engine.research.runs import RUNS
+from fairlead.engine.research.places import RUNS
 from fairlead.engine.risk.continuity import lost_beside
 from fairlead.engine.run.at_rest import AtRest
 from fairlead.engine.run.health.found import Check, Trouble, check

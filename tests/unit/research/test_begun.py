@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,12 +19,15 @@ from typer.testing import CliRunner
 from fairlead import GuardedStrategy
 from fairlead.engine.cli.app import app
 from fairlead.engine.errors import FairleadError
+from fairlead.engine.processes import ECHO_SECS, tell_end
 from fairlead.engine.research.begun import begun_below, marked
 from fairlead.engine.research.find import find_run
 from fairlead.engine.research.runs import runs_below
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import FAIRLEAD, ROOT
 from tests.unit import backtest_kit as kit
+
+READY = "TEST_BEGUN_READY"  # a file to make in the callback
 
 
 class Waiting(GuardedStrategy):
@@ -33,6 +37,8 @@ class Waiting(GuardedStrategy):
         super().__init__(config)
 
     def on_start(self) -> None:
+        if READY in os.environ:
+            Path(os.environ[READY]).touch()
         sys.stdin.readline()
 
 
@@ -60,13 +66,14 @@ def _until(where: Path, state: str) -> dict[str, Any]:
     return found[0]
 
 
-def _begin(file: Path, *words: str) -> subprocess.Popen[bytes]:
+def _begin(file: Path, *words: str, ready: Path | None = None) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [FAIRLEAD, "backtest", str(file), *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=ROOT,
+        env=os.environ if ready is None else os.environ | {READY: str(ready)},
     )
 
 
@@ -138,3 +145,50 @@ def test_killed_runs_go_with_the_kept_ones_that_are_older(tmp_path: Path) -> Non
 
 def _mark(state: Path, begun_ns: int = 5) -> Any:
     return marked(state, name="a b", mode="paper", begun_ns=begun_ns, config_path=state / "a.toml")
+
+
+def test_a_run_that_was_cut_short_is_told_with_its_exit_code(file: Path, tmp_path: Path) -> None:
+    """It said why it ended: nobody killed it."""
+    ready = tmp_path / "ready"
+    process = _begin(file, ready=ready)
+    end = time.monotonic() + PATIENCE_SECS
+    while not ready.exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    while process.poll() is None:  # the callback reads: once asks, twice ends at once
+        process.send_signal(signal.SIGINT)
+        time.sleep(2 * ECHO_SECS)
+    assert process.returncode == 130
+    told = _until(tmp_path, "cut short")
+    assert (told["exit_code"], told["fills"]) == (130, None)
+    shown = CliRunner().invoke(app, ["runs", "ls", "--in", str(tmp_path)]).stdout
+    assert "killed" not in shown
+    assert f"{told['id']} was cut short (exit 130, STOP-AT-ONCE: ended at once by" in shown
+    with pytest.raises(FairleadError, match=r"was cut short \(exit 130"):
+        find_run(told["id"], tmp_path)
+    status = CliRunner().invoke(app, ["status", str(file), "--mode", "backtest"])
+    assert "killed" not in status.output
+    gone = CliRunner().invoke(app, ["runs", "rm", told["id"], "--in", str(tmp_path)])
+    assert gone.exit_code == 0, gone.output
+    assert _listed(tmp_path) == []
+
+
+def test_a_run_that_ended_before_it_began_is_none(tmp_path: Path) -> None:
+    with _mark(tmp_path):
+        tell_end("STOPPED", "stopped by SIGINT before it began; nothing was sent", 0)
+        assert begun_below(tmp_path) == []
+
+
+def test_a_mark_tells_the_end_while_its_process_goes(tmp_path: Path) -> None:
+    """Nothing is told of the end of a run to who ended before or after it."""
+    tell_end("STOP-TIMEOUT", "before", 124)
+    with _mark(tmp_path):
+        (one,) = begun_below(tmp_path)
+        tell_end("STOP-TIMEOUT", "strategy S-1 blocks", 124)
+        left = one.path.read_bytes()
+    tell_end("STOP-TIMEOUT", "after", 124)
+    assert begun_below(tmp_path) == []
+    one.path.parent.mkdir(exist_ok=True)
+    one.path.write_bytes(left)
+    (over,) = begun_below(tmp_path)
+    assert over.end == "was cut short (exit 124, STOP-TIMEOUT: strategy S-1 blocks)"
