@@ -30,6 +30,7 @@ from fairlead.engine.risk.facts import (
     OrderFacts,
     RiskView,
 )
+from fairlead.engine.risk.known import Pass, Place, is_comparable
 from fairlead.engine.risk.look import Look
 from fairlead.engine.risk.plans import Plans, is_plain
 from fairlead.engine.risk.state import Counter, Halt, RiskStateError, RiskStateFile
@@ -134,6 +135,7 @@ class RiskGate:
         active = active_checks(config)
         self._plans = {one.venue: Plans(active, one.state.counters) for one in self._states.all}
         self._any_plans = Plans(active, {})  # of a venue that the run has not
+        self._passes: dict[str, Pass] = {}  # by instrument id
 
     # Checking and approving
 
@@ -150,27 +152,35 @@ class RiskGate:
         look.begin(order)
         if self._watch_losses and self.books.equity.is_open:
             self.books.equity.roll(look.now_ns)
-        plans = self._plans.get(self._states.of(order.instrument).venue, self._any_plans)
+        denial = self._refusal(order, look)
+        if denial is not None and denial.code in LOSS_CODES:
+            self._break(look.now_ns)
+        return denial
+
+    def _refusal(self, order: OrderFacts, look: Look) -> Denial | None:
+        """Of the first check that refuses; what was evaluated is counted."""
         if order.existing is not None:
-            plan = plans.modify
+            plan = self._plans_of(order.instrument).modify
+        elif not is_plain(order):
+            plan = self._plans_of(order.instrument).whole
+        elif is_comparable(order, look):
+            return self._pass_of(order.instrument, look).refusal(order, look)
         else:
-            plan = plans.plain if is_plain(order) else plans.whole
-        for run, step in plan.runs:
-            verdict = run(order, look)
-            if not verdict:  # None, or nothing of the limit
-                continue
-            if type(verdict) is not Denial:  # isinstance costs 4 times as much here
-                if verdict > step.nearest:
-                    step.nearest = verdict
-                continue
-            if self._exiting and order.reduce_only and verdict.code in FLATTEN_PASSES:
-                continue
-            plan.refused(step)
-            if verdict.code in LOSS_CODES:
-                self._break(look.now_ns)
-            return verdict
-        plan.passed += 1
-        return None
+            plan = self._plans_of(order.instrument).plain
+        is_way_out = self._exiting and order.reduce_only
+        return plan.refusal(order, look, FLATTEN_PASSES if is_way_out else frozenset())
+
+    def _plans_of(self, instrument: str) -> Plans:
+        return self._plans.get(self._states.of(instrument).venue, self._any_plans)
+
+    def _pass_of(self, instrument: str, look: Look) -> Pass:
+        """Of the plain orders of an instrument, whose facts `look` knows."""
+        found = self._passes.get(instrument)
+        if found is None or not found.is_of(look):
+            assert look.facts is not None  # else there is no notional, and nothing to compare
+            place = Place(instrument, look.facts, look.able, self.limits, self.is_simulated)
+            found = self._passes[instrument] = Pass(self._plans_of(instrument).plain, place)
+        return found
 
     def _stopped(self, order: OrderFacts) -> Denial | None:
         """The refusals that hold whatever the order is."""

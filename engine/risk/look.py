@@ -107,7 +107,7 @@ class Look:
         self.able = self.capabilities(order.instrument)
         self.read(order.instrument)
         self._reckon(order)
-        if not self._is_market_known() and self._protects(order):
+        if order.role is Role.STOP and not self._is_market_known() and self._protects(order):
             self._stand_in(order)
 
     def _is_market_known(self) -> bool:
@@ -147,8 +147,11 @@ class Look:
         if self._known.get(instrument) is not facts:
             self._known[instrument] = facts
             self.books.know(instrument, facts)
-        if self.price is not None and market is not None and market.valid:
-            self.books.marked(instrument, facts, self.price)
+        price, books = self.price, self.books
+        if price is None or market is None or not market.valid:
+            return
+        if price != self.entry.mark or books.equity.is_open:  # else nothing is valued anew
+            books.marked(instrument, facts, price)
 
     def _reckon(self, order: OrderFacts) -> None:
         instrument, existing = order.instrument, order.existing

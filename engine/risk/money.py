@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -68,7 +68,7 @@ class Equity:
         return bool(self._held or self._pending)
 
     @property
-    def currencies(self) -> Iterable[str]:
+    def currencies(self) -> Collection[str]:
         """Those in which something was paid or held."""
         return self._results
 

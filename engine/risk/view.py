@@ -43,7 +43,7 @@ FUNDS_AGE_NS = 30_000_000_000  # a scarce balance that suffices may be this old
 FUNDS_MAX_NS = 300_000_000_000  # an ample one this old
 INSTRUMENT_AGE_NS = 10_000_000_000  # increments and limits of an instrument this old
 FIRST_SHARE = Decimal("0.0002")  # a trigger is rounded to the instrument's increments
-_TRAILS = Kind.TRAILING_STOP_MARKET.value
+_LIMIT, _TRAILS = Kind.LIMIT.value, Kind.TRAILING_STOP_MARKET.value
 _BPS = TrailingOffsetType.BASIS_POINTS
 _UNPRICED = frozenset({"MARKET", "MARKET_TO_LIMIT"})
 
@@ -79,6 +79,38 @@ def _offset_of(order: Any) -> Decimal | None:
 def order_facts(order: Any) -> OrderFacts:
     """The facts of a NautilusTrader order, for a check or a last look before the wire."""
     kind = _KINDS[order.order_type]
+    if (
+        kind == _LIMIT
+        and order.exec_algorithm_id is None
+        and order.parent_order_id is None
+        and order.contingency_type is None
+        and order.emulation_trigger is None
+    ):
+        return _limit_facts(order)
+    return _any_facts(order, kind)
+
+
+def _limit_facts(order: Any) -> OrderFacts:
+    """Of a limit order that stands for itself, as most do: `_any_facts` without what it lacks."""
+    tags = order.tags
+    reduce_only = order.is_reduce_only or (tags is not None and REDUCE_TAG in tags)
+    return OrderFacts(
+        client_order_id=str(order.client_order_id),
+        strategy=str(order.strategy_id),
+        instrument=str(order.instrument_id),
+        side=_SIDES[order.side],
+        kind=_LIMIT,
+        quantity=order.quantity.as_decimal(),
+        price=order.price.as_decimal(),
+        time_in_force=_TIFS[order.time_in_force],
+        post_only=order.is_post_only,
+        reduce_only=reduce_only,
+        role=role_of(tags, reduce_only=reduce_only),
+        quote_quantity=order.is_quote_quantity,
+    )
+
+
+def _any_facts(order: Any, kind: str) -> OrderFacts:
     price = trigger = emulation = offset = None
     priced = kind not in _UNPRICED
     if priced:

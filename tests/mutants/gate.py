@@ -11,6 +11,7 @@ from tests.mutants.parts import (
     T_GATE,
     T_GUARD,
     T_HANDOVER,
+    T_KNOWN,
     T_LIVE,
     T_MISSING,
     T_PROTECTION,
@@ -51,8 +52,8 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
         RISK,
         "entries and other exits pass without a whole book",
         one(
-            "if not self._is_market_known() and self._protects(order):",
-            "if not self._is_market_known() and order.trigger_price is not None:",
+            "if order.role is Role.STOP and not self._is_market_known() and self._protects(order):",
+            "if order.trigger_price is not None and not self._is_market_known():",
         ),
         T_PROTECTION,
     ),
@@ -259,6 +260,58 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
         "an order that the gate never approved is sent",
         one("sendable = self._trading.approvals.order(intent)", "sendable = Approved(intent)"),
         T_LIVE,
+    ),
+    mutant(
+        "known-past-a-kill",
+        RISK,
+        "an order that is like others passes a kill",
+        one("            look.kill_switch(order) is None\n            and ", "            "),
+        T_KNOWN,
+    ),
+    mutant(
+        "known-at-any-price",
+        RISK,
+        "an order through the market passes after one that was not",
+        one(
+            "            if price > middle if is_buy else price < middle:\n",
+            "            if False:\n",
+        ),
+        T_KNOWN,
+    ),
+    mutant(
+        "known-beside-anything",
+        RISK,
+        "an order passes the exposure of its venue by its own worth",
+        one("and entry.venue.gross + value <= self.venue", "and value <= self.venue"),
+        T_KNOWN,
+    ),
+    mutant(
+        "known-whatever-it-needs",
+        RISK,
+        "an order that needs more than any before is paid by the same balance",
+        one("            and need <= paid.need\n", ""),
+        T_KNOWN,
+    ),
+    mutant(
+        "known-without-limit",
+        RISK,
+        "what closes a position, and is not compared, lets others come as near",
+        one(
+            '        if passed.get("INSTRUMENT_EXPOSURE") is not None:\n',
+            '        if "INSTRUMENT_EXPOSURE" in passed:\n',
+        ),
+        T_KNOWN,
+    ),
+    mutant(
+        "known-under-old-facts",
+        RISK,
+        "an instrument's new increments and bounds are not looked at",
+        one(
+            "return place.able is look.able and (place.facts is look.facts or "
+            "place.facts == look.facts)",
+            "return place.able is look.able",
+        ),
+        T_KNOWN,
     ),
 )
 

@@ -38,6 +38,7 @@ T_GATE = (
     *("tests/unit/kill/test_switch.py", "tests/unit/guard/test_guarded.py"),
     "tests/unit/guard/test_breach.py",
 )
+T_KNOWN = ("tests/property/test_known_passes.py",)
 T_GUARD = ("tests/unit/guard/test_guarded.py", "tests/unit/guard/test_breach.py")
 T_APPROVED = ("tests/unit/orders/test_approved.py",)
 T_WALL = ("tests/unit/risk/test_exit_wall.py",)
