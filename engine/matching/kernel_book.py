@@ -72,14 +72,14 @@ class KernelSide:
             return ZERO
         return self._look_beyond(price, at)
 
-    def move_on(self, queue: Queue, ahead: int) -> None:
+    def move_on(self, queue: Queue, ahead: int, event: Any) -> None:
         """Who left the price of an order no longer stands before it."""
         shown = self._shown(self._native(queue.price))
         if raw := shown.raw:
             if raw < ahead:
-                queue.order.ahead = shown.as_decimal()
+                queue.order.shown(shown.as_decimal(), event.ts_init)
         elif (size := self.size(queue.price)) is not None:
-            queue.order.ahead = size
+            queue.order.shown(size, event.ts_init)
 
     def _shown(self, at: Price) -> Quantity:
         return self.book.get_quantity_at_level(at, self._taker, self._size_precision)
@@ -174,7 +174,7 @@ class KernelMarket(Market):
                 apply(event)
             else:
                 self._tell_book(event)
-            if reach is not None and self._is_reached(reach):
+            if reach is not None and self._is_reached(reach, event):
                 self.now_ns = event.ts_init
                 break
             if lasts and id(event) in lasts:
@@ -199,7 +199,7 @@ class KernelMarket(Market):
         else:
             self.told_whole(event)
 
-    def _is_reached(self, reach: Reach) -> bool:
+    def _is_reached(self, reach: Reach, event: Any) -> bool:
         """Whether an order hears of the book as it stands; else queues move on."""
         book = self._book
         ask = book.best_ask_price()
@@ -210,7 +210,7 @@ class KernelMarket(Market):
             return True
         for queue in reach.queues:
             if ahead := queue.ahead:
-                self._own[queue.order.side].move_on(queue, ahead)
+                self._own[queue.order.side].move_on(queue, ahead, event)
         return False
 
     def jump(self, book: OrderBook, events: Sequence[Any], lasts: Collection[int]) -> None:

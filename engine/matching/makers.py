@@ -1,7 +1,8 @@
 """Which resting orders the market fills, and how much of each: at their own prices, never better.
 
 A resting order stands behind the size that was displayed when it came, less what traded at its
-price or left since. Each yield waits for the caller to execute it before the next is worked out.
+price or left since: what the book told of a trade shortly before that is counted once. Each yield
+waits for the caller to execute it before the next is worked out.
 """
 
 from __future__ import annotations
@@ -47,20 +48,20 @@ def from_book(market: Market, resting: Sequence[Order]) -> Iterator[MakerFill]:
         if best is not None and _reaches(order, best):
             offers = market.offers(order.side, order.price, enough=order.remaining)
             parts = walk(offers, order.remaining)
-            order.ahead = ZERO  # else the other side could not stand there
+            order.shown(ZERO, market.now_ns)  # else the other side could not stand there
             if parts:
                 quantity = sum((size for _, size in parts), ZERO)
                 yield MakerFill(order, order.price, quantity, tuple(parts))
             continue
         shown = market.sides[order.side].size(order.price)
         if shown is not None:
-            order.ahead = shown if order.ahead is None else min(order.ahead, shown)
+            order.shown(shown, market.now_ns)
 
 
 def from_trade(
-    seen: Print, hit: Side | None, fresh: Decimal, resting: Sequence[Order]
+    seen: Print, hit: Side | None, fresh: Decimal, resting: Sequence[Order], now_ns: int
 ) -> Iterator[MakerFill]:
-    """Whom a trade fills; all together at most its size.
+    """Whom a trade fills that is told now; all together at most its size.
 
     An order that it ran through has had its turn. At its own price, the order's turn comes after
     what is ahead, and after what stands before it of the run's own orders. A trade of another one
@@ -87,8 +88,7 @@ def from_trade(
             continue
         if order.ahead is None:
             continue  # the book never showed what stands there
-        part = min(order.remaining, left - order.ahead)
-        order.ahead = max(ZERO, order.ahead - left)
+        part = min(order.remaining, order.traded(left, now_ns))
         if part > 0:
             before = order.filled
             yield MakerFill(order, order.price, part)

@@ -89,7 +89,6 @@ class Market(ABC):
         self.tier_price = tier_price
         self.taken = {side: Consumed() for side in Side}  # of the run, by book side
         self.newer: list[Print] = []  # trades since the book, oldest first
-        self._others: list[Print] = []  # the same, less what they took of the run's
         # By book side, what trades took of levels of which the best quotes since say nothing
         self.behind_top: dict[Side, dict[Decimal, Decimal]] = {side: {} for side in Side}
         self.last_price: Decimal | None = None
@@ -124,7 +123,6 @@ class Market(ABC):
             else:
                 gone.clear()
         self.newer.clear()
-        self._others.clear()
         for side, taken in self.taken.items():
             if taken.taken and self.tier_price is not None:  # each ladder is a quote anew
                 taken.replaced(self.now_ns)
@@ -166,11 +164,8 @@ class Market(ABC):
         if hit is not None and (late or price in self.taken[hit].taken):
             shown = self.sides[hit].size(price) or ZERO
             fresh = self.taken[hit].fresh(price, size, shown)
-            size += ZERO if shown else late
         self.newer.append(seen)
-        self._others.append(Print(price, size, seen.aggressor) if late else seen)
-        for trades in (self.newer, self._others):
-            del trades[:-NEWER_MAX]
+        del self.newer[:-NEWER_MAX]
         self.last_price = price
         return hit, fresh
 
@@ -184,20 +179,15 @@ class Market(ABC):
                 return side
         return None
 
-    def filled_by_trade(self, size: Decimal) -> None:
-        """So much of the run's resting orders was filled by the newest trade."""
-        newest = self._others[-1]
-        left = max(newest.size - size, ZERO)
-        self._others[-1] = Print(newest.price, left, newest.aggressor)
-
-    def take(self, taker: Side, parts: Iterable[Offer]) -> None:
-        """Remember what an order of `taker` took, or what crossed one that it traded with."""
+    def take(self, taker: Side, parts: Iterable[Offer], *, is_traded: bool = False) -> None:
+        """Remember what an order of `taker` took, or what crossed one that it traded with;
+        `is_traded`: what the newest trade took of this side."""
         side = opposite(taker)
         for price, size in parts:
             if size:
-                others = (one for one in self._others if one.price == price)
+                others = (one for one in self.newer if one.price == price)
                 traded = sum((one.size for one in others if self.hit(one) is side), ZERO)
-                self.taken[side].take(price, size, traded)
+                self.taken[side].take(price, size, traded, is_traded=is_traded)
 
     def touch(self, side: Side) -> Decimal | None:
         """The price that an order of `side` would get by the book: the ask for a BUY."""

@@ -15,6 +15,7 @@ from fairlead.engine.orders.model import Side, TierPrice, TriggerSource
 from fairlead.engine.orders.trigger import is_met
 
 ZERO = Decimal(0)
+TOLD_BEFORE_NS = 50_000_000  # a book may come so much before the trade that led to it, mostly
 
 TimeInForce = Literal["GTC", "IOC", "FOK", "GTD"]
 Contingency = Literal["OTO", "OCO", "OUO"]
@@ -113,7 +114,8 @@ class Order(msgspec.Struct, kw_only=True):
     """An order at the exchange, changed in place by the exchange only.
 
     `ahead` is the size that must trade at its price before it does; None while the book does not
-    reach so far. `hold` is what is locked for it in `hold_currency`.
+    reach so far. `left` is what the book told has left before it, and may have been of a trade that
+    is told later, until `left_until_ns`. `hold` is what is locked for it in `hold_currency`.
     """
 
     new: NewOrder
@@ -125,6 +127,8 @@ class Order(msgspec.Struct, kw_only=True):
     number: int = 0  # time priority, once it was accepted
     filled: Decimal = ZERO
     ahead: Decimal | None = ZERO
+    left: Decimal = ZERO
+    left_until_ns: int = 0
     hold: Decimal = ZERO
     hold_currency: str = ""
     is_fired: bool = False
@@ -146,6 +150,24 @@ class Order(msgspec.Struct, kw_only=True):
     @property
     def is_over(self) -> bool:
         return self.state is State.OVER
+
+    def shown(self, size: Decimal, now_ns: int) -> None:
+        """The book shows so much at its price: no more than that is before it."""
+        if self.ahead is not None and size < self.ahead:
+            before = self.left if now_ns <= self.left_until_ns else ZERO
+            self.left = before + self.ahead - size
+            self.left_until_ns = now_ns + TOLD_BEFORE_NS
+        self.ahead = size if self.ahead is None else min(self.ahead, size)
+
+    def traded(self, size: Decimal, now_ns: int) -> Decimal:
+        """What of a trade at its price comes to it; the queue moves on by what the book had not
+        told before."""
+        assert self.ahead is not None
+        known = min(self.left, size) if now_ns <= self.left_until_ns else ZERO
+        self.left -= known
+        more = size - known - self.ahead
+        self.ahead = max(ZERO, -more)
+        return max(more, ZERO)
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,14 +39,19 @@ class Consumed:
     def __init__(self) -> None:
         self.taken: dict[Decimal, Decimal] = {}
         self.traded: dict[Decimal, Decimal] = {}  # by others, of what the run took from
+        self._kept: dict[Decimal, Decimal] = {}  # of it, what the run has not taken before them
         self._late: dict[Decimal, tuple[Decimal, int]] = {}  # taken of what is told anew, until
         self.late_until_ns = 0
 
-    def take(self, price: Decimal, size: Decimal, traded: Decimal = ZERO) -> None:
-        """`traded`: by others, since the level was told."""
+    def take(
+        self, price: Decimal, size: Decimal, traded: Decimal = ZERO, *, is_traded: bool = False
+    ) -> None:
+        """`traded`: by others, since the level was told; `is_traded`: it is a part of that."""
         if price not in self.taken:
-            self.traded[price] = traded
+            self.traded[price] = self._kept[price] = traded
         self.taken[price] = self.taken.get(price, ZERO) + size
+        if is_traded:
+            self._kept[price] -= size
 
     def told(self, price: Decimal, now_ns: int) -> None:
         """The market data said anew what stands at `price`, were it the same size as before."""
@@ -54,7 +59,7 @@ class Consumed:
         if taken:
             self._late = {one: late for one, late in self._late.items() if late[1] >= now_ns}
             late, _ = self._late.get(price, (ZERO, 0))
-            late += max(taken - self.traded.pop(price), ZERO)
+            late += max(taken + self._kept.pop(price) - self.traded.pop(price), ZERO)
             if late:
                 self.late_until_ns = now_ns + LATE_NS
                 self._late[price] = late, self.late_until_ns
@@ -79,8 +84,10 @@ class Consumed:
         if price not in self.taken:
             return size
         self.traded[price] += size
-        stood = max(shown, self.traded[price])
-        return max(min(stood - self.taken[price], size), ZERO)
+        stood = max(shown, self.traded[price]) - self._kept[price]
+        fresh = max(min(stood - self.taken[price], size), ZERO)
+        self._kept[price] += fresh
+        return fresh
 
 
 def met(

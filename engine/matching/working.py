@@ -115,12 +115,9 @@ class Working:
         hit, fresh = market.trade(seen)
         if not self.orders:
             return
-        made = ZERO
-        for fill in from_trade(seen, hit, fresh, self._by_priority()):
+        for fill in from_trade(seen, hit, fresh, self._by_priority(), market.now_ns):
             done = self._house.fill(fill.order, fill.price, fill.quantity, is_maker=True)
-            market.take(fill.order.side, walk(fill.met, done))
-            made += ZERO if fill.met else done
-        market.filled_by_trade(made)
+            market.take(fill.order.side, walk(fill.met, done), is_traded=True)
         self._take_on()
         self._fire_held(by_trade=True)
         self._fire(self._waiting(), dict.fromkeys(Side, seen.price), Watched.LAST)
@@ -273,6 +270,7 @@ class Working:
         order.state = State.RESTING
         self.changed()
         order.ahead = self._ahead(order, order.price) if self._queues else ZERO
+        order.left = ZERO
 
     def _ahead(self, order: Order, price: Decimal) -> Decimal | None:
         """What stands before it; None: the book does not show that.

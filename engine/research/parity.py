@@ -323,8 +323,10 @@ def _cut(row: Row, other: Row | None, rows: Sequence[Row]) -> str | None:
     is_one = row.get("reduce_only") and row["kind"] != "MARKET"
     if other is None or not is_one or row["time_in_force"] in AT_ONCE:
         return None
-    is_ended = any(one["what"] == "cancel" for one in row.get("asked") or ())
-    if other["status"] == "CANCELED" and row["status"] == "FILLED" and not is_ended:
+    cancels = [one["ts"] for one in row.get("asked") or () if one["what"] == "cancel"]
+    is_ended = bool(cancels)
+    is_asked = any(ts <= other["ts_last"] for ts in cancels)  # a later one has ended nothing there
+    if other["status"] == "CANCELED" and row["status"] == "FILLED" and not is_asked:
         return "the backtest ended it by a command: its position was smaller"
     if Decimal(other["quantity"]) < Decimal(row["quantity"]):
         return "the backtest cut it to its position by a command"

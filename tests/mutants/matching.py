@@ -81,8 +81,15 @@ MATCHING_MUTANTS: tuple[Mutant, ...] = (
         "no-queue",
         MAKERS,
         "a resting order fills before what is ahead of it",
-        "part = min(order.remaining, left - order.ahead)",
+        "part = min(order.remaining, order.traded(left, now_ns))",
         "part = min(order.remaining, left)",
+    ),
+    _mutant(
+        "queue-shortened-twice",
+        ("engine/matching/orders.py",),
+        "a trade and the book that came before it both shorten the queue",
+        "        more = size - known - self.ahead\n",
+        "        more = size - self.ahead\n",
     ),
     _mutant(
         "wrong-queue",

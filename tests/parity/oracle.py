@@ -125,14 +125,14 @@ class _Judge:
             (order for order in self.orders if not order.has_trigger), key=lambda one: one.due
         )
         stops = _Stops([order for order in self.orders if order.has_trigger], rules.slack_ns)
-        makers = sorted(
+        makers = sorted(  # of a moment, those called so have the first claim
             (
                 (fill, order)
                 for order in self.orders
                 for fill in order.fills
                 if fill.is_maker or order.kind != "MARKET"
             ),
-            key=lambda one: one[0].ts,
+            key=lambda one: (one[0].ts, not one[0].is_maker),
         )
         still = Counter(order.id for _, order in makers)
         self.sheets.append(market.sheet())

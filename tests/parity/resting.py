@@ -6,9 +6,10 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tests.parity.standing import ZERO, Market, is_better
-from tests.parity.tape import Event, Print
+from tests.parity.tape import Event, Print, Told
 
 Fault = tuple[str, str]  # kind, and the market in words
+BEFORE_NS = 50_000_000  # 99 of 100 quotes that a trade led to come less than this before it
 
 
 class _Came(NamedTuple):
@@ -30,6 +31,7 @@ class _Place:
         self.side, self.price, self.start = side, price, start
         self.ahead: Decimal | None = None  # None: it is not there yet
         self.came: dict[_Came, Decimal] = {}  # what of it reached it and is not used
+        self.gone: list[tuple[int, Decimal]] = []  # from before it, by the book alone, and when
 
 
 class _Used:
@@ -43,7 +45,9 @@ class Resting:
     """Follows the queues of resting orders. A size is used once over all of them.
 
     The size shown at a price when an order comes there is before it. What trades there takes away
-    from that; and so does a smaller size shown, since more than is shown can't be ahead.
+    from that; and so does a smaller size shown, since more than is shown can't be ahead. A trade
+    told within `BEFORE_NS` after such a size is what that told of: it takes away only what is more
+    than that. (Where moments are not exact nobody knows which of them was first.)
 
     What the other side shows at its price or beyond it meets the order, each time that it is told.
     A trade beyond its price, whose taker was of its own side, took just that: only what it took
@@ -92,7 +96,7 @@ class Resting:
                 if isinstance(event, Print):
                     self._trade(place, event, number, more)
                 else:
-                    self._told(place, event.ts)
+                    self._told(place, event)
 
     def _more(self, one: Print) -> Decimal:
         """How much a trade took of what was not shown at its price.
@@ -116,8 +120,11 @@ class Resting:
         is_rival = one.taker == place.side
         came = one.size
         if one.price == place.price:
-            came -= place.ahead
-            place.ahead = max(place.ahead - one.size, ZERO)
+            if not is_rival and not self._slack:
+                came -= _told_before(place, one)
+            ahead = place.ahead
+            place.ahead = max(ahead - came, ZERO)
+            came -= ahead
         elif not is_rival:
             place.ahead = ZERO  # it went past this price: nobody was left there
         if is_rival:
@@ -125,9 +132,12 @@ class Resting:
         else:
             self._comes(place, _Came(number), one.ts, came, of=one.size)
 
-    def _told(self, place: _Place, ts: int) -> None:
+    def _told(self, place: _Place, event: Told) -> None:
         assert place.ahead is not None
-        place.ahead = min(place.ahead, self._shown(place))
+        ts, ahead = event.ts, place.ahead
+        place.ahead = min(ahead, self._shown(place))
+        if place.ahead < ahead and event.kind in ("levels", "quote"):
+            place.gone.append((ts, ahead - place.ahead))
         for offer in self._market.crossing(place.side, place.price):
             came = _Came(offer.told, place.side, offer.price)
             self._comes(place, came, ts, offer.most, of=offer.most)
@@ -208,3 +218,15 @@ class Resting:
                     self._unuse(used, moved)
                     freed += moved
         return freed
+
+
+def _told_before(place: _Place, one: Print) -> Decimal:
+    """How much of a trade at an order's price the book had told of; that is told then."""
+    known, left = ZERO, []
+    for ts, size in place.gone:
+        if ts >= one.ts - BEFORE_NS:
+            part = min(size, one.size - known)
+            known += part
+            left.append((ts, size - part))
+    place.gone = left
+    return known

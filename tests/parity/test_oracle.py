@@ -12,7 +12,7 @@ import pytest
 
 from tests.parity.oracle import judge
 from tests.parity.orders import Order, Rules
-from tests.parity.tape import Event, Print, Told, of_lines
+from tests.parity.tape import Event, Print, Told
 
 MS = 1_000_000
 NAME = "AAA.TEST"
@@ -188,9 +188,22 @@ RIGHT: dict[str, tuple[list[dict[str, Any]], list[Event]]] = {
         [resting(fill(40, "99.5", "1", "MAKER"), status="CANCELED")],
         [trade(40, "99.5", "6", "SELL")],
     ),
+    "a maker whose queue a trade took, after the book that told of it": (
+        [resting(fill(61, "99.5", "1", "MAKER"), fill(120, "99.5", "1", "MAKER"))],
+        [
+            book(60, {"99.5": "1"}, {}),
+            trade(61, "99.5", "6", "SELL"),
+            book(65, {"99.5": "3"}, {}),
+            trade(120, "99.5", "1", "SELL"),
+        ],
+    ),
+    "a maker whose queue was cancelled long before the trade": (
+        [resting(fill(111, "99.5", "2", "MAKER"))],
+        [book(60, {"99.5": "0"}, {}), trade(111, "99.5", "2", "SELL")],
+    ),
     "a maker whose queue was cancelled": (
-        [resting(fill(50, "99.5", "1", "MAKER"), quantity="1")],
-        [book(30, {"99.5": "1"}, {}), MINE],
+        [resting(fill(90, "99.5", "1", "MAKER"), quantity="1")],
+        [book(30, {"99.5": "1"}, {}), trade(90, "99.5", "2", "SELL")],
     ),
     "a maker that the market went through": (
         [resting(fill(40, "99.5", "2", "MAKER"))],
@@ -417,6 +430,16 @@ WRONG: dict[str, tuple[str, list[dict[str, Any]], list[Event]]] = {
         [resting(fill(50, "99.5", "2", "MAKER"))],
         [MINE],
     ),
+    "a queue that a book and the trade after it both shorten": (
+        "before its queue",
+        [resting(fill(61, "99.5", "2", "MAKER"))],
+        [book(60, {"99.5": "2"}, {}), trade(61, "99.5", "4", "SELL")],
+    ),
+    "a trade that ended the queue, which the book told of before": (
+        "more than was traded",
+        [resting(fill(61, "99.5", "2", "MAKER"))],
+        [book(60, {"99.5": "0"}, {}), trade(61, "99.5", "5", "SELL")],
+    ),
     "a maker who was alone in a trade": (
         "more than was traded",
         [resting(fill(40, "99.5", "2", "MAKER"))],
@@ -569,53 +592,6 @@ def test_a_trade_through_a_resting_order_has_to_fill_it() -> None:
     assert kinds([order(10, "BUY", "1", **rest)], [trade(60, "99.4", "1", "BUY")]) == set()
     gone = order(10, "BUY", "1", **rest, ts_last=55 * MS)
     assert kinds([gone], through) == set()
-
-
-def test_a_stream_file_that_stops_telling_of_the_book_is_silent_then() -> None:
-    def line(ms: int, data: str) -> bytes:
-        return b"%d %s" % (ms * MS, f'{{"stream":"x","data":{data}}}'.encode())
-
-    def depth(ms: int, update: int) -> bytes:
-        data = f'"E":{ms},"s":"AAA","U":{update},"u":{update},"b":[["1","1"]],"a":[]'
-        return line(ms, f'{{"e":"depthUpdate",{data}}}')
-
-    def quote(ms: int, update: int) -> bytes:
-        return line(ms, f'{{"s":"AAA","u":{update},"b":"1","B":"1","a":"2","A":"1"}}')
-
-    def silences(*lines: bytes) -> list[int]:
-        tape = of_lines([depth(100, 1), depth(200, 2), *lines])["AAA.BINANCE"]
-        return [one.ts for one in tape if isinstance(one, Told) and one.kind == "silence"]
-
-    assert silences(quote(10_300, 3), depth(10_400, 3)) == [200 * MS + 1]
-    assert silences(quote(9000, 3), quote(12_300, 4)) == [200 * MS + 1]
-    assert silences(quote(9000, 3), quote(10_100, 4), depth(10_300, 4)) == []
-    assert silences(quote(10_300, 2), depth(10_400, 3)) == []  # it tells of nothing later
-    assert silences(depth(10_300, 3)) == []
-
-
-def test_a_stream_file_is_read_with_its_gaps() -> None:
-    def line(ms: int, body: str) -> bytes:
-        return b"%d %s" % (ms * MS, body.encode())
-
-    def depth(ms: int, first: int, last: int, bids: str) -> bytes:
-        data = f'{{"e":"depthUpdate","E":{ms},"s":"AAA","U":{first},"u":{last},"b":{bids},"a":[]}}'
-        return line(ms, f'{{"stream":"aaa@depth","data":{data}}}')
-
-    tape = of_lines(
-        [
-            depth(1, 10, 11, '[["1","1"]]'),
-            depth(2, 12, 13, '[["2","1"]]'),
-            line(3, '{"lastUpdateId":11,"bids":[["5","1"],["6","0"]],"asks":[["7","1"]]}'),
-            depth(4, 14, 14, '[["3","1"]]'),
-            depth(5, 16, 17, '[["4","1"]]'),
-            line(6, '{"lastUpdateId":16,"bids":[["9","1"]],"asks":[]}'),
-        ]
-    )["AAA.BINANCE"]
-    books = [one for one in tape if isinstance(one, Told)]
-    assert [one.kind for one in books] == ["snapshot", "levels", "silence", "clear", "snapshot"]
-    assert books[2].ts == 4 * MS + 1  # what was lost came since
-    assert books[0].bids == {Decimal(5): 1, Decimal(2): 1}
-    assert books[4].bids == {Decimal(9): 1, Decimal(4): 1}
 
 
 def test_the_oracle_stands_apart_from_what_it_judges() -> None:

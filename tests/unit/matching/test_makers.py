@@ -39,7 +39,7 @@ def test_who_leaves_the_queue_moves_it_on_and_who_comes_stands_behind():
     b.order(10, "bid", BUY, 1, "99.50")
     b.level(20, BUY, "99.50", "0.5")
     b.level(30, BUY, "99.50", 9)
-    b.trade(40, "99.50", "0.6")
+    b.trade(80, "99.50", "0.6")
     assert b.filled_of("bid") == ["0.1@99.5 M"]
 
 
@@ -47,7 +47,7 @@ def test_a_level_that_is_gone_leaves_nobody_ahead():
     b = bench()
     b.order(10, "bid", BUY, 1, "99.50")
     b.level(20, BUY, "99.50", 0)  # 99.40 still stands: the book reaches so far
-    b.trade(30, "99.50", 1)  # the worst that is shown is beyond it
+    b.trade(80, "99.50", 1)  # the worst that is shown is beyond it
     assert b.filled_of("bid") == ["1@99.5 M"]
 
 

@@ -218,6 +218,14 @@ def test_what_is_not_that_is_no_exit(position: str, asked: list[Any], on_paper: 
     assert judged(mine, theirs, position, on_paper=on_paper).kind == "unexplained"
 
 
+@pytest.mark.parametrize(("secs", "says"), [(2, "exit"), (1, "unexplained"), (0, "unexplained")])
+def test_a_cancel_of_later_did_not_end_what_the_backtest_had_cut(secs: int, says: str) -> None:
+    asked = [{"what": "cancel", "ts": BEGIN_NS + secs * SECOND_NS}]
+    late = fill("0.00006 BTC", "MAKER", BEGIN_NS + 2 * SECOND_NS, "0.06")
+    mine = exit_row(late, status="FILLED") | {"asked": asked, "ts_last": BEGIN_NS + 2 * SECOND_NS}
+    assert judged(mine, exit_row(status="CANCELED"), "0.06").kind == says
+
+
 @pytest.mark.parametrize("status", ["FILLED", "CANCELED"])
 def test_an_exit_that_the_backtest_cut_is_explained(status: str) -> None:
     mine = exit_row(fill("0.00006 BTC", "MAKER", size="0.06"), status="FILLED")
