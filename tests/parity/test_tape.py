@@ -1,8 +1,10 @@
-"""The oracle's own reader of stream files."""
+"""The oracle's own reader of stream files, and that it shares nothing with what it judges."""
 
 from __future__ import annotations
 
+import ast
 from decimal import Decimal
+from pathlib import Path
 
 from tests.parity.tape import Told, of_lines
 
@@ -54,3 +56,13 @@ def test_a_stream_file_is_read_with_its_gaps() -> None:
     assert books[2].ts == 4 * MS + 1  # what was lost came since
     assert books[0].bids == {Decimal(5): 1, Decimal(2): 1}
     assert books[4].bids == {Decimal(9): 1, Decimal(4): 1}
+
+
+def test_the_oracle_stands_apart_from_what_it_judges() -> None:
+    folder = Path(__file__).parent
+    for name in ("tape", "standing", "resting", "unfilled", "orders", "oracle"):
+        for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            tops = {one.split(".")[0] for one in names}
+            assert not tops & {"fairlead"}, (name, names)
