@@ -43,13 +43,15 @@ def command(
     too: fees that nobody tells, folders that take no file, a catalog without the data.
 
     Prints every finding as FILE:LINE:COLUMN CODE TEXT, and as a note what a journal holds in an
-    instrument that the config names no more, and balances of no use. With --lookahead the config is
+    instrument that the config names no more, balances of no use, and methods of a strategy that are
+    named nearly as a callback is, and never called. With --lookahead the config is
     backtested, on all of its data and on parts that end earlier. Exit code 0 when there is
     none, 3 otherwise; 9 when a journal of the state_dir is damaged (with --journals; a run may go
     on meanwhile).
     """
     from fairlead.engine.config.resolved import resolve
     from fairlead.engine.guard.building import build_problems
+    from fairlead.engine.guard.near_names import misnamed
     from fairlead.engine.run.readiness import start_look
 
     loaded = None
@@ -60,6 +62,8 @@ def command(
         problems = [*resolved.problems]
         problems += build_problems(loaded, resolved.strategies, problems)
         more, noted = start_look(loaded, mode)
+        named = dict.fromkeys(line for one in resolved.strategies for line in misnamed(one.cls))
+        noted = [*noted, *named]
         problems = told_once(problems + more)
     except ConfigError as e:
         problems = list(e.problems)

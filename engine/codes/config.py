@@ -124,6 +124,10 @@ CODES: dict[str, Code] = {
         "a latency whose values can't be",
         "write it as docs/simulated-execution.md has it, and no `latency_ms` beside it",
     ),
+    "E-CFG-066": Code(
+        "a strategy's `__init__` can't be given its config, or wants more than that",
+        "write `def __init__(self, config: C)`, and `super().__init__(config)` in it",
+    ),
     "E-CFG-070": Code(
         "the catalog lacks what the backtest needs",
         "import or record it; `fairlead data ls FOLDER`",

@@ -230,6 +230,11 @@ RUNNING: dict[str, Code] = {
     "CLOCK-STEP": Code("this machine's clock was set", "keep it by NTP"),
     "LOOP-LAG": Code("a callback kept the engine's loop", "the strategy computes too long"),
     "NOT-RUNNING": Code("the run starts or stops", "wait"),
+    "CALLBACK-NAME": Code(
+        "a method of a strategy is named nearly as a callback, and never called; or a call of "
+        "NautilusTrader 1.x is by another name now",
+        "take the name that the line tells",
+    ),
     "LIMIT-CURRENCY": Code(
         "a limit is in other currencies than an instrument: all of its orders are refused",
         "an amount in that currency; `max_order_notional` takes one: another config",

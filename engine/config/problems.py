@@ -17,6 +17,7 @@ KeyPath = tuple[str | int, ...]
 
 _CAME_CHARS_MAX = 60
 _WORD_CHARS_MAX = 100  # longer ones are like nothing
+_SHOWN_MAX = 10  # of a list of names
 _LIKE_MIN = 0.6  # of difflib's ratio
 _INTEGER_BITS_MAX = 128
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
@@ -124,6 +125,26 @@ def nearest(word: str, choices: Sequence[str]) -> str | None:
     lowered = {choice.lower(): choice for choice in choices}
     found = get_close_matches(word.lower(), lowered, n=1, cutoff=_LIKE_MIN)
     return lowered[found[0]] if found else None
+
+
+def is_slip(one: str, other: str) -> bool:
+    """Whether they are the same but for one character, more, less or other, or two swapped."""
+    begin = _alike(one, other)
+    end = _alike(one[begin:][::-1], other[begin:][::-1])
+    left, right = one[begin : len(one) - end], other[begin : len(other) - end]
+    return (len(left) <= 1 and len(right) <= 1) or (len(left) == 2 and left == right[::-1])
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters they begin with are the same."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def some(names: Sequence[str]) -> str:
+    """As many as a line takes."""
+    rest = len(names) - _SHOWN_MAX
+    return ", ".join(names[:_SHOWN_MAX]) + (f", and {rest} more" if rest > 0 else "")
 
 
 def did_you_mean(word: str, choices: Sequence[str], *, among: bool = True) -> str:

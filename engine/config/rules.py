@@ -7,14 +7,21 @@ sees everything at once. A rule passes over what has the wrong type: the walk re
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from fairlead.engine.config import latency
 from fairlead.engine.config.observed import PAGE_ADDRESS
-from fairlead.engine.config.problems import KeyPath, came_text, did_you_mean, nearest
+from fairlead.engine.config.problems import (
+    KeyPath,
+    came_text,
+    did_you_mean,
+    is_slip,
+    nearest,
+    some,
+)
 from fairlead.engine.config.walk import Report
 from fairlead.engine.orders.files import PAPER
 from fairlead.engine.orders.key_lock import is_loopback
@@ -242,15 +249,31 @@ def _known_instrument(
         return
     if venue in listed:
         expected = f"an instrument of venues.{venue.lower()}.instruments"
-        hint = did_you_mean(text, listed[venue])
-        report(path, "E-CFG-032", expected, came_text(text), hint)
+        report(path, "E-CFG-032", expected, came_text(text), _or_add(text, listed[venue]))
         return
     near = nearest(venue, list(listed)) if venue else None
-    candidates = listed[near] if near else every
-    best = f"{symbol}.{near}" if near else text
-    hint = did_you_mean(best, candidates)
+    hint = _meant(f"{symbol}.{near}", listed[near]) if near else did_you_mean(text, every)
     expected = f"an instrument id that ends with {' or '.join(f'.{name}' for name in listed)}"
     report(path, "E-CFG-030", expected, came_text(text), hint)
+
+
+def _meant(text: str, listed: Sequence[str]) -> str:
+    """Of an id whose venue's name was written otherwise."""
+    return f"did you mean {text}?" if text in listed else _or_add(text, listed)
+
+
+def _or_add(text: str, listed: Sequence[str]) -> str:
+    """ETH_USDT is no misspelled BTC_USDT, as like as they look: it is not in the list."""
+    venue = text.rpartition(".")[2].lower()
+    add = f"{came_text(text)} to venues.{venue}.instruments"
+    near = next((one for one in listed if is_slip(_letters(text), _letters(one))), None)
+    if near is not None:
+        return f"did you mean {near}? If not, add {add}"
+    return f"add {add}, or name one of it: {some(listed)}" if listed else f"add {add}"
+
+
+def _letters(instrument_id: str) -> str:
+    return "".join(one for one in instrument_id.lower() if one.isalnum())
 
 
 def _prices_from(raw: Mapping[str, Any], listed: Mapping[str, list[str]], report: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -25,6 +26,8 @@ def build_strategy(loaded: LoadedConfig, resolved: ResolvedStrategy) -> Any:
         expected = "a strategy whose orders pass the risk gate"
         problem = loaded.problem(path, "E-CFG-059", expected=expected, came=str(error))
         raise ConfigError([problem]) from error
+    if (unfit := _signature(loaded, resolved, path)) is not None:
+        raise ConfigError([unfit])
     try:
         return wrapped(resolved.configured.config)
     except KeyboardInterrupt:
@@ -33,6 +36,30 @@ def build_strategy(loaded: LoadedConfig, resolved: ResolvedStrategy) -> Any:
         expected = f"{cls.__name__}.__init__ to build the strategy"
         who = f"{loaded.config.strategies[resolved.position].id}: "
         raise ConfigError([raised(loaded, path, expected, who, error)]) from error
+
+
+def _signature(
+    loaded: LoadedConfig, resolved: ResolvedStrategy, path: KeyPath
+) -> ConfigProblem | None:
+    """An `__init__` that can't be given its config, by its place: the call is a line of ours."""
+    cls, config = resolved.cls, resolved.configured.config
+    init = cls.__init__
+    if not inspect.isfunction(init):
+        return None
+    signature = inspect.signature(init, follow_wrapped=False)
+    try:
+        signature.bind(None, config)
+    except TypeError as error:
+        wanted = f"def __init__(self, config: {type(config).__name__})"
+        code = init.__code__
+        return loaded.problem(
+            path,
+            "E-CFG-066",
+            expected=f"{cls.__name__}.__init__ to take its config, and nothing else",
+            came=f"def __init__{signature} in {code.co_filename}:{code.co_firstlineno}, {error}",
+            hint=f"write `{wanted}`, with `super().__init__(config)` in it",
+        )
+    return None
 
 
 def build_strategies(loaded: LoadedConfig, resolved: Iterable[ResolvedStrategy]) -> list[Any]:

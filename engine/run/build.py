@@ -13,6 +13,7 @@ from fairlead.engine.config.priced import currencies_of, idle_balances, shut_out
 from fairlead.engine.config.resolved import ResolvedStrategy
 from fairlead.engine.config.rules import RECORDED
 from fairlead.engine.guard.building import build_strategies
+from fairlead.engine.guard.near_names import misnamed
 from fairlead.engine.guard.offer import (
     BOOK,
     DEPTH,
@@ -136,8 +137,10 @@ def build_parts(
     run_state.closes_bare = loaded.config.execution.missing_stop == "close"
     used = tuple(strategy_used(loaded, one) for one in strategies)
     built = build_strategies(loaded, strategies)
-    for strategy in built:
+    for one, strategy in zip(strategies, built, strict=True):
         strategy.bind(gate, run_state)
+        for line in misnamed(one.cls):
+            run_state.warn("CALLBACK-NAME", line)
     return Parts(gate=gate, run_state=run_state, strategies=tuple(built), used=used)
 
 

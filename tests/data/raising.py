@@ -42,3 +42,18 @@ class Overriding(Strategy):
 
     def submit_order(self, order: Any) -> None:
         print(order)
+
+
+class WithoutConfig(Strategy):
+    def __init__(self) -> None:
+        super().__init__(StrategyConfig())
+
+
+class WithMore(Strategy):
+    def __init__(self, config: StrategyConfig, more: int) -> None:
+        super().__init__(config)
+
+
+class ByName(Strategy):
+    def __init__(self, *, config: StrategyConfig) -> None:
+        super().__init__(config)

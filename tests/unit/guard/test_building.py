@@ -20,6 +20,9 @@ FAULTS = {
     "InConfigInit": ("E-CFG-058", 10, "LookupError: in the config's __init__", "LookupError("),
     "Refusing": ("E-CFG-057", 3, "ValueError: fast must be below slow", "ValueError("),
     "Overriding": ("E-CFG-059", 3, "Overriding overrides submit_order", ""),
+    "WithoutConfig": ("E-CFG-066", 3, "__init__(self) -> None in {place}, too many", "(self) ->"),
+    "WithMore": ("E-CFG-066", 3, "in {place}, missing a required argument: 'more'", ", more"),
+    "ByName": ("E-CFG-066", 3, "in {place}, too many positional arguments", "(self, *, config"),
 }
 
 
@@ -39,6 +42,7 @@ def test_check_and_a_run_name_the_strategy_and_the_place(
     tmp_path: Path, catalog: Path, cls: str
 ) -> None:
     code, exit_code, told, source = FAULTS[cls]
+    told = told.format(place=place_of(source)) if source else told
     file = config(tmp_path, catalog, f"tests.data.raising:{cls}", {})
     (problem,) = json.loads(run("check", file, "--json").stdout)["problems"]
     assert (problem["code"], problem["key"][:13]) == (code, "strategies[0]")
@@ -52,7 +56,7 @@ def test_check_and_a_run_name_the_strategy_and_the_place(
     assert told in ran.stderr
     assert "E-UNEXPECTED" not in ran.stderr
     if source:
-        assert f"({place_of(source)})" in problem["came"]
+        assert place_of(source) in problem["came"]
     file_line = 'File "{}", line {}'.format(*place_of(source or "class").rsplit(":", 1))
     traced = code == "E-CFG-058"
     for text in (problem["traceback"], checked.stderr, ran.stderr):
