@@ -62,7 +62,8 @@ def grid(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    is_named = any(columns)  # a header without a name is a blank line
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=is_named)
     for column in columns:
         is_amount = column.startswith(">")
         table.add_column(

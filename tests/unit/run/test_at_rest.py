@@ -124,6 +124,7 @@ def test_the_fills_of_a_live_run_that_is_over_are_the_journals(
     last = [one for one in status.wrong if one.code == "LAST-RUN"]
     assert [(one.level, found.begun.id in one.text) for one in last] == [("look", True)] * is_killed
     done = CliRunner().invoke(app, ["status", str(file), "--mode", "live"])
+    assert all(line.strip() for line in done.stdout.splitlines()), "a header without a name"
     text = "3 in the journal, over all runs" + ("" if is_killed else "; ")
     assert text in done.stdout
     assert ("denials in the last" in done.stdout) == (not is_killed)
