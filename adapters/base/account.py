@@ -43,6 +43,7 @@ from fairlead.engine.orders.model import (
     ref_of,
 )
 from fairlead.engine.orders.reconcile import ORDER_OF_ANOTHER, compare, is_of_an_engine
+from fairlead.engine.orders.taken_over import give_all_back
 from fairlead.engine.orders.unjournaled import UnjournaledCancels
 from fairlead.engine.risk.approval import Approvals
 from fairlead.engine.risk.continuity import JOURNAL_EMPTY
@@ -270,6 +271,8 @@ class Account(JournaledAccount):
         if not self.journal.has_orders():
             await self._meet_account()
         await desk.recover(self._config.execution.absent_quarantine_secs + RECOVER_EXTRA_SECS)
+        for line in give_all_back(self.journal, self._least):
+            logger.warning("%s: %s", self.venue, line)
         await self._compare(desk)
         await balances.compare(starting=True)
         self.compared_ns = self.now_ns()
@@ -281,6 +284,13 @@ class Account(JournaledAccount):
                 *(len(adopted), "s" * (len(adopted) != 1)),
                 *(len(drift), "s" * (len(drift) != 1)),
             )
+
+    def _least(self, instrument: str) -> Decimal | None:
+        """The smallest order; None of an instrument that the venue lists no more."""
+        known = self.runtime.adapter.instruments.get(instrument)
+        if known is None:
+            return None
+        return max(Decimal(1).scaleb(-known.size_precision), known.min_quantity)
 
     async def _meet_account(self) -> None:
         """The journal knows no order: is the account as new as that?

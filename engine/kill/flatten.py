@@ -3,7 +3,8 @@
 The orders are journaled like any other, under strategy id KILL, so that none leaves without a
 durable intent and a restart finds them. KILL first takes over the positions that it is to close,
 in the journal only; what it then buys and sells nets out there, and a later flatten counts nothing
-twice. One process at a time does it for an account (`FlattenLock`).
+twice. What it did not close it gives back. One process at a time does it for an account
+(`FlattenLock`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from fairlead.engine.orders.model import (
     VenueOrders,
     VenueUnavailable,
 )
+from fairlead.engine.orders.taken_over import give_back
 from fairlead.engine.processes import boot_id
 from fairlead.engine.risk.approval import approve_closing
 
@@ -164,6 +166,16 @@ class Flattener:
         before = self.positions()
         self._take_over()
         details: dict[str, str] = {}
+        try:
+            await self._close(details)
+        finally:  # cut off, too: else a strategy's own exit would split the books
+            after = self.positions()
+            closed = [self._closed(name, before[name], after, details) for name in before]
+            self._give_back(closed)
+        return closed
+
+    async def _close(self, details: dict[str, str]) -> None:
+        """In rounds, until nothing is left that can be sent. Raises JournalError."""
         for _ in range(ROUNDS):
             approved = [
                 approve_closing(intent, quantity)
@@ -177,8 +189,13 @@ class Flattener:
                 await self._desk.cancel([one.intent.client_order_id for one in approved])
                 if not await self._settled(ROUND_SECS):
                     break  # of unknown outcome: sending another could close twice
-        after = self.positions()
-        return [self._closed(name, before[name], after, details) for name in before]
+
+    def _give_back(self, closed: Iterable[Closed]) -> None:
+        for one in closed:
+            market = self._markets.get(one.instrument)
+            least = Decimal(0) if market is None else max(market.step, market.min_quantity)
+            # What the venue takes no order for stays KILL's: its strategy could not close it either
+            give_back(self._journal, one.instrument, None if one.is_flat else least)
 
     def _closed(
         self, name: str, before: Decimal, after: Mapping[str, Decimal], details: Mapping[str, str]

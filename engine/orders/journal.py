@@ -424,14 +424,16 @@ class Journal(HeldRecords):
         self._move_position(intent.strategy, fill.instrument, signed - base_fee, fill.price)
         return fill
 
-    def hand_over(self, giver: str, taker: str, instrument: str, price: Decimal) -> Decimal:
-        """Book a strategy's whole position in an instrument to another; gives the quantity."""
+    def hand_over(
+        self, giver: str, taker: str, instrument: str, price: Decimal, most: Decimal | None = None
+    ) -> Decimal:
+        """Book a strategy's position in an instrument to another, all or `most`; gives how much."""
         with self._transaction():
             row = self._db.execute(
                 "SELECT quantity FROM positions WHERE strategy = ? AND instrument = ?",
                 (giver, instrument),
             ).fetchone()
-            quantity = Decimal(row[0]) if row else Decimal(0)
+            quantity = most if most is not None else Decimal(row[0]) if row else Decimal(0)
             if quantity:
                 body = {"from": giver, "to": taker, "quantity": quantity, "price": price}
                 self._event("HAND-OVER", instrument, body)

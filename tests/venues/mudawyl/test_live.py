@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import pytest
 
 from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
 from fairlead.engine.errors import Exit
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.live import KILL_STRATEGY
 from tests.live import hosted
 from tests.support.processes import run, venue
 from tests.venues.mudawyl.live_kit import Gateway
@@ -285,6 +289,27 @@ def test_a_kill_that_can_not_read_the_position_closes_nothing_past_the_journal(
     killed = run("kill", Path("all"), *words)
     assert killed.returncode == Exit.OK, killed.stdout + killed.stderr
     assert (gateway.held(), gateway.open()) == (0, [])
+
+
+def test_what_a_kill_took_over_and_did_not_close_is_its_strategys_at_the_next_start(
+    gateway: Gateway,
+) -> None:
+    """The flatten died between: its stop, fired after the start, closes the strategy's own."""
+    gateway.kill(protected(gateway))
+    path = gateway.folder / "state" / "mudawyl-main.journal.sqlite"
+    with closing(Journal(path, fsync=False, now_ns=time.time_ns)) as journal:
+        journal.hand_over("two-1", KILL_STRATEGY, "BTC_USDT.MUDAWYL", D(60000))
+    running = gateway.start()
+    gateway.wait(lambda: gateway.log.read_text().count("two live") == 2, "the second run")
+    assert "that a kill took over from two-1 and did not close" in gateway.log.read_text()
+    gateway.move("58950")
+    gateway.wait(lambda: not _open(gateway), "the end of every leg")
+    assert gateway.stop(running) == Exit.OK
+    with closing(Journal.reading(path)) as journal:
+        assert {one.strategy: one.quantity for one in journal.positions()} == {
+            "two-1": 0,
+            KILL_STRATEGY: 0,
+        }
 
 
 def test_a_broken_loss_limit_flattens_at_once_what_no_cancel_could_clear(
