@@ -225,6 +225,44 @@ def test_a_price_that_nobody_had_is_unexplained(copied: Path, liquidity: str) ->
     assert told["classes"] == {"unexplained": 1}
 
 
+@pytest.mark.parametrize(
+    ("kind", "mode", "says"),
+    [
+        ("STOP_LIMIT", "live", "liquidity"),
+        ("STOP_LIMIT", "paper", "unexplained"),  # its exchange gives what this one gives
+        ("MARKET", "live", "unexplained"),  # no trade was at its price
+    ],
+)
+def test_live_the_data_does_not_tell_what_a_trade_left_of_its_level(
+    kept: Path, copied: Path, kind: str, mode: str, says: str
+) -> None:
+    def move(rows: list[dict[str, Any]]) -> None:
+        took = [
+            row["fills"][0]
+            for row in rows
+            if row["kind"] == kind and [one["liquidity"] for one in row["fills"]] == ["TAKER"]
+        ]
+        fill = next(
+            fill
+            for fill in took
+            if (float(fill["price"]) in newer_than_the_book(kept, fill["ts_event"]))
+            is (kind == "STOP_LIMIT")
+        )
+        fill["price"] = f"{float(fill['price']) * 1.001:.1f}"
+
+    changed(copied, mode=mode)
+    (found,) = parity_of(edited(copied, move)).differences
+    assert found.kind == says
+
+
+def newer_than_the_book(kept: Path, ts: int) -> set[float]:
+    """Prices of the trades at `ts` or before it, that no change of the book has followed."""
+    known = ParquetDataCatalog(str(kept / "catalog"))
+    book = max(one.ts_init for one in known.query_order_book_deltas([PERP]) if one.ts_init < ts)
+    trades = known.query_trade_ticks([PERP])
+    return {float(str(one.price)) for one in trades if book <= one.ts_init <= ts}
+
+
 def test_an_order_without_its_fill_is_not_explained_by_a_shorter_queue(copied: Path) -> None:
     """A maker's fill in the run, at its own limit, long before the market came there."""
 
