@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from typing import Self
@@ -56,3 +57,10 @@ def _waited_ns(burst_secs: float) -> int:
     while (done := time.thread_time_ns() - worked) < burst_secs * 1e9:
         pass
     return time.monotonic_ns() - began - done
+
+
+async def over[T](running: asyncio.Future[T], what: str = "a node that was stopped") -> T:
+    """What it gives, once it has ended; one that never does fails its test, and hangs none."""
+    done, _ = await asyncio.wait({running}, timeout=PATIENCE_SECS)
+    assert done, f"{what} has not ended in {PATIENCE_SECS:g} s"
+    return running.result()

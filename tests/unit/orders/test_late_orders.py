@@ -38,7 +38,7 @@ from fairlead.engine.orders.model import (
     VenueOrder,
 )
 from tests.support.approving import ApproveAll, approved
-from tests.support.patience import PATIENCE_SECS
+from tests.support.patience import PATIENCE_SECS, over
 from tests.unit.nautilus_harness import IID, VENUE, pair, px, qty
 from tests.unit.orders.conftest import Bench, ScriptedVenue, intent, venue_order
 
@@ -226,7 +226,7 @@ def _run(
             await then(cache)
         finally:
             handle.stop()
-            await running
+            await over(running)
 
     asyncio.run(main())
     trading.client = trading.desk = None  # they hold the node

@@ -19,7 +19,7 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 from fairlead.adapters.base.execution_client import make_execution_factory
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.model import Accepted, Intent, OrderState, Side, VenueBalance, VenueFill
-from tests.support.patience import PATIENCE_SECS
+from tests.support.patience import PATIENCE_SECS, over
 from tests.unit.nautilus_harness import IID
 from tests.unit.orders.conftest import ScriptedVenue, intent, venue_order
 from tests.unit.orders.test_late_orders import _InstrumentsFactory, _Trading
@@ -142,7 +142,7 @@ class Account:
                 )
             finally:
                 handle.stop()
-                await running
+                await over(running)
 
         asyncio.run(main())
         self.trading.client = self.trading.desk = None  # they hold the node

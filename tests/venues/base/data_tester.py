@@ -21,6 +21,7 @@ from nautilus_trader.live import LiveNode
 from fairlead.adapters.base.aiohttp_transport import AiohttpWsTransport
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.engine.status import BookState, RunStatus
+from tests.support.patience import over
 from tests.venues.base.scripted import (
     BTC,
     ETH,
@@ -73,7 +74,7 @@ async def main(log_dir: str) -> None:
     # The book is whole before the actor has heard of it, and a stop ends what it listens to.
     await until(lambda: quotes_heard(log_dir) >= QUOTES)
     handle.stop()
-    await running
+    await over(running)
     await venue.stop()
     await ws.close()
     print(json.dumps([f"{frame['op']} {frame.get('kind', '')}".strip() for frame in venue.frames]))

@@ -41,7 +41,7 @@ from fairlead.engine.config import model
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.status import RunStatus
 from tests.support.approving import ApproveAll
-from tests.support.patience import PATIENCE_SECS
+from tests.support.patience import PATIENCE_SECS, over
 from tests.venues.poloniex.simulator_kit import BTC, context_of
 from tests.venues.tester_nodes import builder, data_tester
 
@@ -84,7 +84,7 @@ async def data(served: Served, runtime: VenueRuntime, folder: Path) -> dict[str,
     venue.faults.next("WS", "/ws/public", "drop")
     await until(lambda: runtime.status.reconnects == 1 and runtime.status.book_is_valid(BTC))
     node.handle().stop()
-    await running
+    await over(running)
     return {}
 
 
@@ -233,7 +233,7 @@ async def execution(
     venue.driver.paused = True
     await settled(entries, cache)
     node.handle().stop()
-    await running
+    await over(running)
     await trading.close()
     orders = venue.exchange.orders("spot")
     return {
