@@ -33,10 +33,16 @@ from fairlead.engine.recording.importers.binance_instruments import (
 )
 from fairlead.engine.recording.importers.binance_lines import (
     KINDS,
+    LOOK_AHEAD,
     Clock,
     Order,
     Parsed,
-    parsed_lines,
+    believed,
+)
+from fairlead.engine.recording.importers.binance_reading import (
+    HelpedReader,
+    OwnReader,
+    Reader,
 )
 from fairlead.engine.recording.importers.binance_symbol import (
     Finer,
@@ -46,7 +52,6 @@ from fairlead.engine.recording.importers.binance_symbol import (
     most_decimals,
 )
 from fairlead.engine.recording.importers.diffbook import DEPTH, Level
-from fairlead.engine.recording.importers.lines import LineReader
 from fairlead.engine.recording.importers.listing import read_listing
 from fairlead.engine.recording.importers.neighbours import Neighbours
 from fairlead.engine.recording.importers.report import ImportReport
@@ -128,17 +133,11 @@ class BinanceImport:
 
     def _write(self, report: ImportReport, staged: StagedCatalog) -> None:
         self._report = report
-        reader = self._reader()
         self._parser = wire.Parser()
-        lines = parsed_lines(reader, self._parser)
-        head = self._read_ahead(lines)
-        run = _Run(self, staged)
-        for number, local_ns, event in chain(head, lines):
-            run.line(number, local_ns, event)
-        self._report.damage = reader.damage
+        run = self._read(staged)
         if not self._known:
             why = next((f"line {e.line}: {e.reason}" for e in self._report.malformed_first), "")
-            why = why or reader.damage or ", ".join(self._report.skipped)
+            why = why or self._report.damage or ", ".join(self._report.skipped)
             why = why or ("it has no such line" if self._report.lines else "it has no lines")
             text = f"{self.file} holds no Binance stream line ({why}); nothing was imported"
             raise ImportFailed("IMPORT-FORMAT", text)
@@ -147,11 +146,24 @@ class BinanceImport:
         self._refuse_overlap(run)
         run.finish()
 
-    def _reader(self) -> LineReader:
+    def _read(self, staged: StagedCatalog) -> _Run:
+        with self._reader(is_helped=staged.is_helped) as reader:
+            lines = believed(iter(reader))
+            head = self._read_ahead(lines)
+            run = _Run(self, staged)
+            for number, local_ns, event in chain(head, lines):
+                run.line(number, local_ns, event)
+            self._report.damage = reader.damage
+        return run
+
+    def _reader(self, *, is_helped: bool) -> Reader:
         total = self._report.file_bytes
         tell = self._progress
         on_bytes = None if tell is None else lambda at: tell("import", at, total)
-        return LineReader(self.file, on_bytes)
+        if not is_helped:
+            return OwnReader(self.file, self._parser, on_bytes)
+        begin = HEAD_LINES + LOOK_AHEAD + 1  # beyond all that is read ahead
+        return HelpedReader(self.file, self._parser, begin, on_bytes)
 
     # -- what the file is about ----------------------------------------------------------------
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from fairlead.engine.recording.importers import binance_wire as wire
-from fairlead.engine.recording.importers.lines import LineReader
 
 STEP_NS_MAX = 86_400 * 10**9  # a local time further off than this is damage, not a clock
 AHEAD_NS = 5 * 10**9  # further ahead of its neighbours than this, a line may stand alone
@@ -52,37 +51,55 @@ class Order:
         return min(local_back, event_back) / 1e9
 
 
-def parsed_lines(reader: LineReader, parser: wire.Parser) -> Iterator[Parsed]:
+def believed(lines: Iterator[Parsed]) -> Iterator[Parsed]:
     """Every line once, in the file's order. A line whose local time is wrong is Malformed.
 
     Wrong is a time more than a day from the exchange's own, and one that is far ahead of the line
     before while the lines after it are not: a clock that stepped stays where it is.
     """
-    ahead: deque[Parsed] = deque()  # what a line in doubt was held against
-    lines = _parsed(reader, parser)
+    ahead: deque[Parsed] = deque()  # a line in doubt, and those it was held against
     newest_ns = 0  # of the lines that were believed
-    while (parsed := ahead.popleft() if ahead else next(lines, None)) is not None:
+    for parsed in lines:
         _, local_ns, event = parsed
-        if isinstance(event, Exception):
+        # Usual is a time near to the line before it and to the exchange's, where there is one.
+        if (
+            local_ns - newest_ns <= AHEAD_NS
+            and -STEP_NS_MAX <= local_ns - (event.ts_event or newest_ns) <= STEP_NS_MAX
+        ):
+            newest_ns = local_ns
             yield parsed
             continue
-        # Usual is a time near to the line before it and to the exchange's, where there is one.
-        off_ns = local_ns - (event.ts_event or newest_ns)
-        if local_ns - newest_ns > AHEAD_NS or not -STEP_NS_MAX <= off_ns <= STEP_NS_MAX:
-            ahead.extend(islice(lines, LOOK_AHEAD - len(ahead)))
-            reason = _distrust(local_ns, event.ts_event, newest_ns, ahead)
-            if reason:
-                bad = wire.Malformed(reason)
-                bad.symbol, bad.kind = getattr(event, "symbol", ""), KINDS.get(type(event), "")
-                yield parsed[0], 0, bad
-                continue
-        newest_ns = local_ns
-        yield parsed
+        ahead.append(parsed)
+        while ahead:
+            parsed = ahead.popleft()
+            number, local_ns, event = parsed
+            if not isinstance(event, Exception):
+                reason = _doubt(parsed, newest_ns, ahead, lines)
+                if reason:
+                    bad = wire.Malformed(reason)
+                    bad.symbol, bad.kind = getattr(event, "symbol", ""), KINDS.get(type(event), "")
+                    yield number, 0, bad
+                    continue
+                newest_ns = local_ns
+            yield parsed
 
 
-def _parsed(reader: LineReader, parser: wire.Parser) -> Iterator[Parsed]:
+def _doubt(parsed: Parsed, newest_ns: int, ahead: deque[Parsed], lines: Iterator[Parsed]) -> str:
+    """Why the local time of a line is not believed; empty where it is."""
+    _, local_ns, event = parsed
+    off_ns = local_ns - (event.ts_event or newest_ns)
+    if local_ns - newest_ns <= AHEAD_NS and -STEP_NS_MAX <= off_ns <= STEP_NS_MAX:
+        return ""
+    ahead.extend(islice(lines, LOOK_AHEAD - len(ahead)))
+    return _distrust(local_ns, event.ts_event, newest_ns, ahead)
+
+
+def parsed_blocks(
+    blocks: Iterable[tuple[int, Sequence[bytes | None]]], parser: wire.Parser
+) -> Iterator[Parsed]:
+    """Each line of what `LineReader.blocks` gives."""
     parse = parser.line
-    for first, lines in reader.blocks():
+    for first, lines in blocks:
         for number, line in enumerate(lines, first):
             try:
                 local_ns, event = parse(line)

@@ -10,7 +10,7 @@ raw: integers in units of 10 ** -DECIMALS_MAX.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -43,6 +43,7 @@ class Malformed(Exception):
     symbol = ""
     kind = ""
     is_blank = False  # nothing was in it
+    ts_event = 0
 
 
 class TooLarge(Malformed):
@@ -51,6 +52,8 @@ class TooLarge(Malformed):
 
 class Other(Exception):
     """A well-formed line of a kind that is not imported; the text names it."""
+
+    ts_event = 0
 
 
 class Market(StrEnum):
@@ -280,6 +283,11 @@ class Parser:
             if len(self._numbers) < _SYMBOLS_MAX:
                 self._numbers[symbol] = found
         return found
+
+    def decimals(self) -> Iterator[tuple[str, int, int]]:
+        """Of each symbol, the most so far of a price, and of a size."""
+        for symbol, numbers in self._numbers.items():
+            yield symbol, *numbers.decimals
 
     def _uncommon(self, text: bytes) -> Event:
         """Of a line that is no combined one with the data that is known here."""

@@ -119,7 +119,7 @@ class Columns:
             _BYTES[batch.flags] * (count - 1) + _BYTES[batch.flags | F_LAST]
             for batch, count in zip(batches, counts, strict=True)
         ]
-        kinds = [_CODES[Code(code)] for code in dict.fromkeys(packed)]
+        kinds = [_CODES[Code(code)] for code in _firsts(packed, _CODES)]
         example = [
             OrderBookDelta(self._id, action, BookOrder(side, self._price, self._one, 0), 0, 0, 0, 0)
             for action, side in kinds
@@ -146,7 +146,7 @@ class Columns:
         packed = bytes(takers)
         example = [
             TradeTick(self._id, self._price, self._one, _SIDES[taker], TradeId("1"), 0, 0)
-            for taker in dict.fromkeys(packed)
+            for taker in _firsts(packed, range(len(_SIDES)))
         ]
         return self._stream(
             (NautilusDataType.TradeTick, "trades"),
@@ -204,9 +204,14 @@ def _repeated(numbers: Iterable[int], counts: Iterable[int]) -> Column:
     return (b"".join(map(mul, map(_pack, numbers), counts)),)
 
 
+def _firsts(codes: bytes, among: Iterable[int]) -> list[int]:
+    """The distinct ones, in the order in which they first come."""
+    return sorted((code for code in among if code in codes), key=codes.index)
+
+
 def _indices(codes: bytes, values: dict[int, Any]) -> Column:
     """Into a dictionary of the codes' values in the order in which they first come."""
-    order = list(dict.fromkeys(values[code] for code in dict.fromkeys(codes)))
+    order = list(dict.fromkeys(values[code] for code in _firsts(codes, values)))
     table = bytearray(256)
     for code, value in values.items():
         if value in order:

@@ -55,6 +55,7 @@ Level = tuple[int, int]  # raw price and size
 Rows = list[int]  # of each row its code, raw price, and raw size: 0 for a deletion and a CLEAR
 ROW = 3  # numbers
 _CLEAR = (Code.CLEAR, 0, 0)
+_NO_LEVEL = (-1, 0)  # size and update id
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
@@ -400,23 +401,25 @@ class DiffBook:
         return [self.ended(ts_init)]
 
     def _apply(self, change: Change, *, count: bool = True) -> Rows:
+        """Most of an import's time is spent here, so that little is called for each level."""
         rows: Rows = []
         last = change.last
         for side, levels in ((self._bids, change.bids), (self._asks, change.asks)):
             known = side.levels
             update, delete = side.update_code, side.delete_code
+            is_bounded = side.bound != EVERYWHERE
             for price, size in levels:
-                if not size:
-                    if side.pop(price):
-                        rows += (delete, price, 0)
-                    elif count:
-                        self.counts.unknown_deletes += 1
-                elif price in known:
-                    known[price] = (size, last)
-                    rows += (update, price, size)
-                else:
-                    side.add(price, size, last)
-                    rows += (side.add_code, price, size)
+                if size:
+                    if price in known:
+                        known[price] = (size, last)
+                        rows += (update, price, size)
+                    else:
+                        side.add(price, size, last)
+                        rows += (side.add_code, price, size)
+                elif side.pop(price) if is_bounded else known.pop(price, None):
+                    rows += (delete, price, 0)
+                elif count:
+                    self.counts.unknown_deletes += 1
         return rows
 
     def _take_tops(self, previous: int, change: Change) -> Rows:
@@ -476,19 +479,27 @@ class DiffBook:
     def _fold(self, top: Top) -> Rows:
         """Make the venue's top, newer than every change, the book's."""
         rows: Rows = []
-        for side, level in ((self._bids, top.bid), (self._asks, top.ask)):
-            price, size = level
-            if side.heap and side.heap[0] < side.sign * price:
-                for gone in side.pop_better(price):
-                    rows += (side.delete_code, gone, 0)
-            held = side.levels.get(price)
-            if held is None:
-                side.add(price, size, top.last)
-                rows += (side.add_code, price, size)
-            elif held[0] != size:
-                side.levels[price] = (size, top.last)
-                rows += (side.update_code, price, size)
+        bid, ask = top.bid, top.ask
+        bids, asks = self._bids, self._asks
+        # Most tops change one side alone: the other's best level stands as it is said to.
+        if bids.levels.get(bid[0], _NO_LEVEL)[0] != bid[1] or bids.heap[0] != -bid[0]:
+            self._fold_side(rows, bids, bid, top.last)
+        if asks.levels.get(ask[0], _NO_LEVEL)[0] != ask[1] or asks.heap[0] != ask[0]:
+            self._fold_side(rows, asks, ask, top.last)
         return rows
+
+    def _fold_side(self, rows: Rows, side: BookSide, level: Level, last: int) -> None:
+        price, size = level
+        if side.heap and side.heap[0] < side.sign * price:
+            for gone in side.pop_better(price):
+                rows += (side.delete_code, gone, 0)
+        held = side.levels.get(price)
+        if held is None:
+            side.add(price, size, last)
+            rows += (side.add_code, price, size)
+        elif held[0] != size:
+            side.levels[price] = (size, last)
+            rows += (side.update_code, price, size)
 
     def _check_top(self, top: Top) -> Rows:
         """Delete what the venue's top shows to be gone; note whether the book's top is its own."""

@@ -17,6 +17,7 @@ from fairlead.engine.errors import FairleadError
 from fairlead.engine.files import write_whole
 from fairlead.engine.recording.gaps import GapLog, GapRow, gaps_path, read_gaps
 from fairlead.engine.recording.importers.columns import Stream
+from fairlead.engine.recording.importers.converting import Converter, HelperEnded
 from fairlead.engine.recording.importers.left_out import LeftOut
 from fairlead.engine.recording.parquet_rows import parquet_rows
 from fairlead.engine.recording.rows import ROW_GROUP_SIZE
@@ -106,13 +107,17 @@ class StagedCatalog:
     """A temporary catalog in the parent folder of `target`, on the same disk.
 
     `commit` moves its files into `target`; leaving the context without it deletes everything.
-    Remains of imports whose process is gone are deleted on entry.
+    Remains of imports whose process is gone are deleted on entry. `is_helped`: a process beside
+    this one converts what it has time for.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, *, is_helped: bool = False) -> None:
         self.target = Path(os.path.abspath(target))  # a symlink stays one
         self.path = Path()
         self._streams = 0
+        self.is_helped = is_helped
+        self._converter: Converter | None = None
+        self._given: tuple[str, Stream] | None = None  # what the converter is at
 
     def __enter__(self) -> StagedCatalog:
         if self.target.exists() and not self.target.is_dir():
@@ -126,6 +131,8 @@ class StagedCatalog:
         except OSError as e:
             raise ImportFailed("IMPORT-CATALOG", f"cannot write beside {self.target}: {e}") from e
         self.catalog = ParquetDataCatalog(str(self.path), max_row_group_size=ROW_GROUP_SIZE)
+        if self.is_helped:
+            self._converter = Converter(self.path)
         self.gaps = GapLog(gaps_path(self.path))
         self.left_out = LeftOut()
         self.split_gaps: list[GapRow] = []  # rows of the target that the staged ones replace
@@ -134,24 +141,63 @@ class StagedCatalog:
     def write(self, stream: Stream) -> None:
         """Add a file of all rows of `stream`, named as NautilusTrader names what it writes itself.
 
-        Raises OSError, ImportFailed.
+        Raises OSError, ImportFailed, HelperEnded, where it is converted beside this process with a
+        later stream or from `settle`.
         """
         self._streams += 1
         run = str(self._streams)
-        folder = self.path / "backtest" / run / stream.folder
-        folder.mkdir(parents=True)
-        with (folder / "1.feather").open("wb") as file:
+        path = self._stream_path(run, stream)
+        path.parent.mkdir(parents=True)
+        with path.open("wb") as file:
             file.writelines(stream.pieces)
+        if not self._is_given(run, stream):
+            self._convert(run, stream)
+
+    def settle(self) -> None:
+        """Have what was written in files. Raises OSError, ImportFailed, HelperEnded."""
+        given, self._given = self._given, None
+        if given is None or self._converter is None:
+            return
+        if not self._converter.result():
+            raise HelperEnded
+        self._take(*given)
+
+    def _is_given(self, run: str, stream: Stream) -> bool:
+        """Whether the converter has it. While that is at work, other kinds are converted here."""
+        given, converter = self._given, self._converter
+        if converter is None:
+            return False
+        if given is not None and given[1].folder != stream.folder and not converter.is_done:
+            return False
+        self.settle()
+        converter.give(run, str(stream.data_type))
+        self._given = run, msgspec.structs.replace(stream, pieces=())
+        return True
+
+    def _convert(self, run: str, stream: Stream) -> None:
         self.catalog.convert_stream_to_data(run, stream.data_type)
-        (folder / "1.feather").unlink()
-        made = list(self.path.glob(f"data/{stream.folder}/*/*_*_*.parquet"))
+        self._take(run, stream)
+
+    def _take(self, run: str, stream: Stream) -> None:
+        """Of a stream that is converted: its file, under its name."""
+        self._stream_path(run, stream).unlink()
+        made = self._made(stream)
         rows = sum(map(parquet_rows, made))
         if len(made) != 1 or rows != stream.rows:
             text = f"NautilusTrader wrote {rows} of {stream.rows} rows of {stream.folder}"
             raise ImportFailed("IMPORT-CATALOG", text)
         made[0].rename(made[0].with_stem(made[0].stem.rpartition("_")[0]))  # without its hash
 
+    def _stream_path(self, run: str, stream: Stream) -> Path:
+        return self.path / "backtest" / run / stream.folder / "1.feather"
+
+    def _made(self, stream: Stream) -> list[Path]:
+        """Files of its kind that have not been taken."""
+        return list(self.path.glob(f"data/{stream.folder}/*/*_*_*.parquet"))
+
     def __exit__(self, *_: object) -> None:
+        if self._converter is not None:
+            self._converter.close()
         self.gaps.close()
         shutil.rmtree(self.path, ignore_errors=True)
 
@@ -160,6 +206,7 @@ class StagedCatalog:
 
         Raises ImportFailed if the target holds data in the same time range.
         """
+        self.settle()
         self.gaps.close()
         moves = list(self._moves())
         moved: list[Path] = []
