@@ -91,7 +91,7 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
 
 def _sent(run: Run) -> list[Row]:
     """Raises FairleadError PARITY-EMPTY, PARITY-KIND."""
-    rows = [row for row in run.rows("orders") if row["status"] not in UNSENT]
+    rows = [_whole(row) for row in run.rows("orders") if row["status"] not in UNSENT]
     if not rows:
         text = f"{run.id} sent no orders: there is nothing to compare"
         raise FairleadError("PARITY-EMPTY", text, int(Exit.NO_DATA))
@@ -104,6 +104,17 @@ def _sent(run: Run) -> list[Row]:
             int(Exit.BAD_DATA),
         )
     return rows
+
+
+def _whole(row: Row) -> Row:
+    """Also of an order of an earlier run which ended while none ran: of that the journal alone
+    knows, and not what NautilusTrader's cache knows of the others."""
+    if "changes" in row:
+        return row
+    last = [row["ts_init"], row["ts_cancelled"] or 0, *(one["ts_event"] for one in row["fills"])]
+    triggered = None if row["trigger_price"] is None else "LAST_PRICE"
+    more = {"changes": [], "asked": [], "trigger_type": triggered, "ts_last": max(last)}
+    return {**row, **more}
 
 
 def _replayed(

@@ -255,6 +255,27 @@ def test_live_the_data_does_not_tell_what_a_trade_left_of_its_level(
     assert found.kind == says
 
 
+@pytest.mark.parametrize("status", ["FILLED", "CANCELED"])
+def test_an_order_of_which_the_journal_alone_knows_is_compared_too(
+    copied: Path, status: str
+) -> None:
+    """It ended while no run was there: NautilusTrader's cache never had it."""
+    names: list[str] = []
+
+    def forget(rows: list[dict[str, Any]]) -> None:
+        for row in [row for row in rows if row["status"] == status and row["kind"] != "MARKET"]:
+            names.append(row["client_order_id"])
+            for key in ("changes", "asked", "trigger_type", "market", "market_at_end"):
+                row.pop(key, None)
+            row |= {"ts_accepted": None, "ts_last": None, "ts_cancelled": None}
+
+    changed(copied, mode="live")
+    found = parity_of(edited(copied, forget))
+    assert found.orders >= len(names) > 5
+    ended = CliRunner().invoke(app, ["parity", str(copied), "--json"])
+    assert json.loads(ended.stdout)["run"] == found.run
+
+
 def newer_than_the_book(kept: Path, ts: int) -> set[float]:
     """Prices of the trades at `ts` or before it, that no change of the book has followed."""
     known = ParquetDataCatalog(str(kept / "catalog"))
