@@ -61,6 +61,7 @@ REASONS = {
     "engine/observe/alerts/courier.py": "reads the run that has started it",
     "engine/run/demo.py": "reads its own child processes",
     "engine/observe/gone.py": "reads a file without a name that the same process has written",
+    "engine/recording/importers/binance_reading.py": "reads its own child process",
     "engine/research/trials.py": "decodes entries whose hashes it has checked",
     "engine/observe/journaled.py": "sums up a journal that the run's start has checked",
 }

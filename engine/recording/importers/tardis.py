@@ -33,7 +33,7 @@ from fairlead.engine.recording.importers.events import (
     positive,
 )
 from fairlead.engine.recording.importers.flat import Asked, market_of
-from fairlead.engine.recording.importers.left_out import DEPTH
+from fairlead.engine.recording.importers.left_out import DEPTH, QUOTE, TRADE
 from fairlead.engine.recording.importers.lines import LineReader
 from fairlead.engine.recording.importers.messages import Row, messages
 
@@ -97,18 +97,28 @@ class TardisSource:
                 for side in ("asks", "bids")
                 for what in ("price", "amount")
             ]
-            columns, read = Columns(self._path, header, (*_HEAD, *wanted)), self._wide
+            columns, read, kind = Columns(self._path, header, (*_HEAD, *wanted)), self._wide, DEPTH
         elif "ask_price" in names:
-            columns, read = Columns(self._path, header, _QUOTE), self._quote
+            columns, read, kind = Columns(self._path, header, _QUOTE), self._quote, QUOTE
         else:
-            columns, read = Columns(self._path, header, _TRADE), self._trade
+            columns, read, kind = Columns(self._path, header, _TRADE), self._trade, TRADE
+        good: set[str] = set()  # ids of markets
         for number, fields in lines:
+            market: Market | None = None
             try:
                 if isinstance(fields, Malformed):
                     raise fields
-                yield number, read(columns.of(fields))
+                told = columns.of(fields)
+                market = self._market_of(told)
+                event = read(told)
             except Malformed as error:
+                # A symbol that no other line tells may be what is damaged.
+                name = "" if market is None else market.id
+                error.symbol, error.kind = name if name in good else "", kind
                 yield number, error
+                continue
+            good.add(event.market.id)
+            yield number, event
 
     def _trade(self, fields: Sequence[str]) -> Event:
         market, ts_event, ts_init = self._head(fields)

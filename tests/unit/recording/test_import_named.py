@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from fairlead.engine.recording.gaps import GapKind, read_gaps
 from fairlead.engine.recording.importers.staging import ImportFailed
 from tests.unit.recording.formats import run
 
@@ -54,6 +55,23 @@ def test_one_name_for_several_symbols_of_a_file_is_refused(asked: dict[str, Any]
     assert len(ParquetDataCatalog(str(tmp_path / "cat")).instruments()) == 2
     only = {"instruments": ["BTCUSD.KRAKEN"], "symbol": "BTC/USD"}
     assert run("tardis", path, tmp_path / "one", **only).instruments[0].trades == 1
+
+
+@pytest.mark.parametrize(
+    ("symbol", "named"), [("BTCUSD", "BTCUSD.KRAKEN"), ("ETHUSD", "ETHUSD.KRAKEN"), ("BTCUSX", "")]
+)
+def test_a_malformed_trade_is_left_out_of_its_own_instrument(symbol, named, tmp_path):
+    """A symbol that no other line tells may be what is damaged: it may be of any."""
+    told = ["BTCUSD", "ETHUSD", symbol, "BTCUSD", "ETHUSD"]
+    path = tardis(tmp_path / "t.csv", *(("kraken", each) for each in told))
+    lines = path.read_text().split("\n")
+    lines[3] = lines[3].replace("61000.5", "none")
+    path.write_text("\n".join(lines))
+    assert run("tardis", path, tmp_path / "cat").malformed == 1
+    rows, _ = read_gaps(tmp_path / "cat")
+    (row,) = [row for row in rows if "line 4" in row.reason]
+    assert (row.instrument, row.kind) == (named, GapKind.MISSING)
+    assert row.reason.startswith("1 trade line left out: line 4: 'none'")
 
 
 def klines(path: Path, months: int) -> Path:
