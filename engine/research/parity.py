@@ -17,7 +17,8 @@ the first of these that fits:
   NautilusTrader asks about a resting order at the next event that reaches it.
 - `liquidity`: a live order took behind a trade that the book did not show yet, at that trade's
   price in one of both: how much the trade left of its level no data tells, so the backtest gives
-  no more than was shown less what was traded.
+  no more than was shown less what was traded. Or the backtest took what the next book tells had
+  left: when, between two books, no data tells.
 - `unexplained`: everything else. A backtest that has such a one can't be trusted about this run.
 """
 
@@ -183,8 +184,8 @@ def compared(
         cut = _cut(row, other, rows if cuts_at_fills else ())
         kind, why = _explained(row, other, pair, lacking, latencies, queueless, slack, cut)
         prices = (behind or {}).get(row["client_order_id"], ())
-        if kind == UNEXPLAINED and (price := _took_behind(pair, prices)) is not None:
-            kind, why = LIQUIDITY, f"what a trade at {price} left there, the book had not told yet"
+        if kind == UNEXPLAINED and (price := _took_behind(row, pair, prices)) is not None:
+            kind, why = LIQUIDITY, f"what was left at {price} the book told only later"
         mine, theirs = pair
         found.append(
             Difference(
@@ -307,12 +308,17 @@ def _own(row: Row) -> set[str]:
     return {plain(one["price"]) for one in (row, *row["changes"]) if one["price"] is not None}
 
 
-def _took_behind(pair: Pair, prices: Collection[str]) -> str | None:
+def _took_behind(row: Row, pair: Pair, prices: Collection[str]) -> str | None:
     """The price, of `prices`, at which the order took in one of both, and makes in none."""
     fills = [one for one in pair if one is not None and one.what == "fill"]
-    if pair[0] not in fills or any(one.fee[1] == "MAKER" for one in fills):
+    made = [one for one in fills if one.fee[1] == "MAKER" or _may_make(one, row)]
+    if pair[0] not in fills or made:
         return None
     return next((one.detail[1] for one in fills if one.detail[1] in prices), None)
+
+
+def _may_make(fill: Event, row: Row) -> bool:
+    return fill.fee[1] == NOT_TOLD and fill.detail[1] in _own(row)
 
 
 def _cut(row: Row, other: Row | None, rows: Sequence[Row]) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from nautilus_trader.model import BookType, InstrumentId, OrderBook, RecordFlag
+from nautilus_trader.model import BookAction, BookType, InstrumentId, OrderBook, RecordFlag
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from fairlead.engine.config.loaded import LoadedConfig
@@ -55,17 +55,18 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
             "there is nothing that happened to compare a backtest with",
             int(Exit.USAGE),
         )
+    is_real = run.manifest.mode == "live"
+    slack_ns = REAL_SLACK_NS if is_real else SLACK_NS
     loaded, rows = config_of(run, config), _sent(run)
     catalog = loaded.resolve(loaded.config.backtest.catalog)
     span = (run.summary["start_ns"], run.summary["end_ns"])
     told("the inputs")
     tops, inputs, last_ns = _inputs(run, catalog, loaded.config.instruments, span)
     lacking = [*_unlike(run, tops), *_gaps(catalog, loaded, span)]
-    played = commands(rows)
-    is_real = run.manifest.mode == "live"
+    played = commands(rows, slack_ns)
     more: dict[str, Any] = {
         "lacking": lacking,
-        "slack_ns": REAL_SLACK_NS if is_real else SLACK_NS,
+        "slack_ns": slack_ns,
         "until_ns": last_ns,
         "cuts_at_fills": run.manifest.mode == "paper",
     }
@@ -74,7 +75,7 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
     found = parity.compared(rows, base, **more)
     if any(one.kind in (parity.UNEXPLAINED, parity.QUEUE) for one in found):
         if is_real:  # on paper it is the same rule
-            more["behind"] = _behind(catalog, found, base)
+            more["behind"] = _behind(catalog, found, rows, base)
         found = parity.compared(rows, base, **more, **_variants(loaded, rows, played, told))
     return Parity(
         run=run.id,
@@ -153,11 +154,13 @@ def _variants(
 
 
 def _behind(
-    catalog: Path, found: Iterable[Difference], base: Mapping[str, Row]
+    catalog: Path, found: Iterable[Difference], rows: Iterable[Row], base: Mapping[str, Row]
 ) -> dict[str, set[str]]:
     """Of what nobody explains, prices of the trades newer than the book (its best alone is none)
-    when the backtest filled or ended the order, by its id in the run."""
+    when the backtest filled or ended the order, by its id in the run; and where the next book tells
+    that less stands than the backtest took, while the run's own trades are in the data."""
     known, prices = ParquetDataCatalog(str(catalog)), dict[str, set[str]]()
+    runs = {row["client_order_id"]: row for row in rows}
     for one in found:
         row = base.get(one.order)
         if one.kind != parity.UNEXPLAINED or row is None:
@@ -170,7 +173,33 @@ def _behind(
                     since = delta.ts_init
             trades = known.query_trade_ticks([one.instrument], start=since, end=ts)
             here.update(parity.plain(str(trade.price)) for trade in trades)
+        told = all(_is_told(known, one.instrument, fill) for fill in runs[one.order]["fills"])
+        for fill in row["fills"] if told else ():
+            if _had_left(known, one.instrument, row["side"], fill):
+                here.add(parity.plain(fill["price"]))
     return prices
+
+
+def _is_told(known: Any, name: str, fill: Mapping[str, Any]) -> bool:
+    """Whether the market's trades have one at the price of a `fill`, at its time."""
+    begin, end = fill["ts_event"] - REAL_SLACK_NS, fill["ts_event"] + REAL_SLACK_NS
+    trades = known.query_trade_ticks([name], start=begin, end=end)
+    return any(one.price.as_decimal() == Decimal(fill["price"]) for one in trades)
+
+
+def _had_left(known: Any, name: str, side: str, fill: Mapping[str, Any]) -> bool:
+    """Whether the book that was told next after a taker's `fill` has less at its price."""
+    ts, price, is_whole = fill["ts_event"], Decimal(fill["price"]), False
+    size: Decimal | None = None
+    for delta in known.query_order_book_deltas([name], start=ts + 1, end=ts + BEHIND_NS):
+        if delta.action == BookAction.CLEAR:
+            is_whole, size = True, Decimal(0)
+        elif delta.order.price.as_decimal() == price and delta.order.side.name != side:
+            is_gone = delta.action == BookAction.DELETE
+            size = Decimal(0) if is_gone else delta.order.size.as_decimal()
+        if delta.flags & RecordFlag.F_LAST.value and (is_whole or not delta.flags & F_TOB):
+            break
+    return size is not None and size < Decimal(fill["quantity"])
 
 
 def _nets(run: Run, nets: Mapping[str, Decimal]) -> dict[str, tuple[Decimal, Decimal]]:

@@ -57,9 +57,11 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     due: int | None = None
 
 
-def commands(rows: Iterable[Row]) -> list[Command]:
-    """In the order in which they were given; of one moment, what makes room first."""
-    found = [one for row in rows if row["status"] not in UNSENT for one in _of_order(row)]
+def commands(rows: Iterable[Row], late_ns: int = 1) -> list[Command]:
+    """In the order in which they were given; of one moment, what makes room first. A cancel that
+    came too late comes `late_ns` after the last fill: by so much the trade that filled may have
+    been received later."""
+    found = [one for row in rows if row["status"] not in UNSENT for one in _of_order(row, late_ns)]
     return sorted(found, key=_turn)
 
 
@@ -67,7 +69,7 @@ def _turn(one: Command) -> tuple[int, bool, str]:
     return one.ts, one.what == "submit", str(one.order["client_order_id"])
 
 
-def _of_order(row: Row) -> Iterator[Command]:
+def _of_order(row: Row, late_ns: int) -> Iterator[Command]:
     changes = row["changes"]
     first = changes[0] if changes else row
     answered = row["ts_accepted"] or (row["ts_last"] if row["status"] == "REJECTED" else None)
@@ -87,7 +89,7 @@ def _of_order(row: Row) -> Iterator[Command]:
     for ts in ends:
         due = ended if ts == taken else None
         if row["status"] == "FILLED":
-            due = max(ts, row["ts_last"]) + 1  # it came too late
+            due = max(ts, row["ts_last"]) + late_ns  # it came too late
         yield Command(ts=ts, what="cancel", order=row, due=due)
     if is_ended and not ends and row["kind"] != "MARKET" and row["time_in_force"] not in AT_ONCE:
         ts = row["ts_last"] if ended is None else ended

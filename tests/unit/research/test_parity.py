@@ -154,6 +154,10 @@ def test_what_a_trade_left_of_its_level_the_data_does_not_tell(
     behind = {"O-1": prices}
     (found,) = compared(rows, replayed, lacking=(), slack_ns=SECOND_NS, behind=behind)
     assert found.kind == says
+    if told == "NOT TOLD" and mine:
+        own = rows[0] | {"price": f"{mine}.0"}
+        (found,) = compared([own], replayed, lacking=(), slack_ns=SECOND_NS, behind=behind)
+        assert found.kind != "liquidity", "at its own limit it may have made"
     rows = [made(mine, "MAKER")]
     (found,) = compared(rows, replayed, lacking=(), slack_ns=SECOND_NS, behind=behind)
     assert found.kind == ("unexplained" if mine else says), "a maker takes of nothing"

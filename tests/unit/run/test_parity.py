@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,8 +24,10 @@ from fairlead.engine.research.parity import Parity
 from fairlead.engine.research.runs import Run
 from fairlead.engine.run.backtest import run_backtest
 from fairlead.engine.run.config import load
-from fairlead.engine.run.parity import MODES, parity_of
+from fairlead.engine.run.parity import MODES, _had_left, parity_of
+from tests.kernel.bench import book, level
 from tests.unit.backtest_kit import START_NS, perpetual, write_catalog
+from tests.unit.matching.fills import BUY, SELL
 from tests.unit.observe.test_same_bytes import PERP, all_strategies
 
 SECOND_NS = 1_000_000_000
@@ -274,6 +277,32 @@ def test_an_order_of_which_the_journal_alone_knows_is_compared_too(
     assert found.orders >= len(names) > 5
     ended = CliRunner().invoke(app, ["parity", str(copied), "--json"])
     assert json.loads(ended.stdout)["run"] == found.run
+
+
+@pytest.mark.parametrize(
+    ("next_", "left"),
+    [
+        ([level(20, BUY, 99.5, 0)], True),
+        ([level(20, BUY, 99.5, 0.9)], True),
+        ([level(20, BUY, 99.5, 1.0)], False),
+        ([level(20, BUY, 99.4, 0), level(30, BUY, 99.5, 0)], False),  # the next says nothing of it
+        ([level(20, SELL, 99.5, 0)], False),
+        ([book(20, {99.4: 5}, {100.5: 5})], True),
+        ([book(20, {99.5: 5}, {100.5: 5})], False),
+        ([level(10, BUY, 99.5, 0)], False),  # of the moment itself
+        ([], False),
+    ],
+)
+def test_a_level_that_left_between_two_books_is_told_by_the_next(
+    next_: list[Any], left: bool
+) -> None:
+    def query(_: list[str], start: int, end: int) -> list[Any]:
+        rows = (row for one in next_ for row in one.deltas)
+        return [row for row in rows if start <= row.ts_init <= end]
+
+    ts = level(10, BUY, 99.5, 0).ts_init
+    fill = {"ts_event": ts, "price": "99.5", "quantity": "1.0"}
+    assert _had_left(SimpleNamespace(query_order_book_deltas=query), "A", "SELL", fill) is left
 
 
 def newer_than_the_book(kept: Path, ts: int) -> set[float]:
