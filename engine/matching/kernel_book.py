@@ -152,13 +152,14 @@ class KernelMarket(Market):
         bids_gone, asks_gone = self._gone
         newer: list[TradeTick] = []  # than the book
         last: TradeTick | None = None
+        late_ns = self.late_until_ns  # moves with the book alone
         done = 0
         for event in events:
             if type(event) is TradeTick:
                 if reach is not None and not reach.low < event.price.raw < reach.high:
                     break
                 last = event
-                if bids or asks or event.ts_init <= self.late_until_ns:
+                if bids or asks or event.ts_init <= late_ns:
                     self.now_ns = event.ts_init
                     self.trade(print_of(event))
                 else:
@@ -174,11 +175,13 @@ class KernelMarket(Market):
                 apply(event)
             else:
                 self._tell_book(event)
+                late_ns = self.late_until_ns
             if reach is not None and self._is_reached(reach, event):
                 self.now_ns = event.ts_init
                 break
             if lasts and id(event) in lasts:
                 self.lost()
+                late_ns = self.late_until_ns
             done += 1
         else:
             if reach is not None and done:

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from itertools import accumulate, pairwise
-from operator import attrgetter
+from itertools import accumulate, compress, islice
+from operator import attrgetter, eq, gt
 from typing import Any
 
 from nautilus_trader.model import TradeTick
 
+_TS_INIT = attrgetter("ts_init")
 
-def ordered(rows: Iterable[Any]) -> list[Any]:
+
+def ordered(rows: Sequence[Any]) -> list[Any]:
     """Trades and book changes of an instrument as the exchange is to have them, by `ts_init`.
 
     Of what is received at once a trade comes before the book that it led to: the other way round it
     would be taken off the queue of a resting order twice, by the book and by itself. Only the
     venue's clock can say that it was later, where it is known of all of them.
     """
-    trades: list[Any] = []
-    books: list[Any] = []
-    for one in rows:
-        (trades if type(one) is TradeTick else books).append(one)
-    found = sorted(trades + books, key=attrgetter("ts_init"))
-    times = [one.ts_init for one in found]
+    found = [one for one in rows if type(one) is TradeTick]
+    if len(found) < len(rows):
+        found += [one for one in rows if type(one) is not TradeTick]
+    times = list(map(_TS_INIT, found))
+    if any(map(gt, times, islice(times, 1, None))):  # of one kind alone they mostly have an order
+        found.sort(key=_TS_INIT)
+        times = list(map(_TS_INIT, found))
     done = 0
-    for begin in [at for at, (one, next_) in enumerate(pairwise(times)) if one == next_]:
+    for begin in compress(range(len(times)), map(eq, times, islice(times, 1, None))):
         if begin < done:
             continue
         done = bisect_right(times, times[begin])
@@ -61,7 +64,7 @@ class Tape:
         total: int | None = None,
     ) -> None:
         self.events = events
-        self.times = list(map(attrgetter("ts_init"), events))
+        self.times = list(map(_TS_INIT, events))
         self.lasts = lasts
         self.total = total
         self._sizes, self._before = sizes, updates

@@ -48,7 +48,7 @@ class Fed:
         return self._tapes[instrument_id]
 
     def _tape(self, data: Sequence[Any], instrument_id: InstrumentId) -> Tape:
-        mine = ordered(one for one in data if one.instrument_id == instrument_id)
+        mine = ordered([one for one in data if one.instrument_id == instrument_id])
         books = [one for one in mine if isinstance(one, OrderBookDeltas)]
         gaps = [one.is_snapshot and len(one.deltas) == 1 for one in books]
         lasts = {id(one) for one, is_gap in zip(books, gaps[1:], strict=False) if is_gap}
