@@ -14,7 +14,12 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,60}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,4})?")
 
 
 def command(
-    order_id: Annotated[str, typer.Argument(help="Client order id or venue order id.")],
+    order_id: Annotated[
+        str,
+        typer.Argument(
+            help="Client or venue order id; with --held an instrument.", metavar="ORDER"
+        ),
+    ],
     config: Annotated[Path, typer.Option("--config", help="The run's TOML file.")],
     reason: Annotated[str, typer.Option("--reason", help="Why you know; kept in the journal.")],
     gone: Annotated[
@@ -24,6 +29,16 @@ def command(
         list[str] | None,
         typer.Option("--filled", metavar="QTY@PRICE", help="Executed so; the rest is gone."),
     ] = None,
+    held: Annotated[
+        str | None,
+        typer.Option("--held", metavar="QTY", help="The position is this; needs --price."),
+    ] = None,
+    price: Annotated[
+        str | None, typer.Option("--price", help="At which what --held leaves out was traded.")
+    ] = None,
+    strategy: Annotated[
+        str, typer.Option("--strategy", help="Whose position --held is, where several are.")
+    ] = "",
     fee: Annotated[
         str, typer.Option("--fee", help='Fee of what was executed, as "0.1 USDT".')
     ] = "",
@@ -32,11 +47,15 @@ def command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Settle an order that the venue has forgotten, by a person's word.
+    """Settle an order that the venue has forgotten, or a position, by a person's word.
 
     \b
     fairlead resolve ID --gone --reason "venue was reset" --config run.toml
     fairlead resolve ID --filled 0.5@27010 --fee "0.0005 BTC" --reason "statement" --config run.toml
+    fairlead resolve BTC_USDT.VENUE --held 0 --price 27010 --reason "by hand" --config run.toml
+
+    With --held the journal's position becomes what the venue holds, after a trade by hand: it is
+    booked as an execution. A position that the venue does not tell is left alone (exit 6).
 
     The venue is asked first: an order that it lists, or whose end it tells, is left alone (exit 6).
     While a run holds the account: exit 12. What is booked is in the journal, with who and why. A
@@ -50,22 +69,25 @@ def command(
     from fairlead.engine.run.config import load
     from fairlead.engine.run.resolve import resolve_order
 
-    if gone == bool(filled):
-        raise typer.BadParameter("expected either --gone or --filled QTY@PRICE")
+    if [gone, bool(filled), held is not None].count(True) != 1:
+        raise typer.BadParameter("expected one of --gone, --filled QTY@PRICE, --held QTY")
     if not reason.strip():
         raise typer.BadParameter("--reason is empty: it is kept in the journal")
-    if fee and not filled:
-        raise typer.BadParameter("--fee needs --filled")
-    amount, _, currency = fee.partition(" ")
+    if fee and gone:
+        raise typer.BadParameter("--fee needs --filled or --held")
+    if (price is None) != (held is None) or (strategy and held is None):
+        raise typer.BadParameter("--held and --price go together, --strategy goes with them")
+    paid = _fee(fee)
+    if held is not None and price is not None:
+        _held(config, order_id, held, price, strategy, reason, paid, force=force, as_json=as_json)
+        return
     word = Word(
         reason=reason,
         by=who("resolve"),
         fills=tuple(_fill(text) for text in filled or ()),
-        fee=_number(amount, "--fee") if fee else Decimal(0),
-        fee_currency=currency.strip().upper(),
+        fee=paid[0],
+        fee_currency=paid[1],
     )
-    if fee and not word.fee_currency:
-        raise typer.BadParameter('--fee: expected an amount and a currency, as "0.1 USDT"')
     done = resolve_order(load(config), order_id, word, force=force)
     if as_json:
         typer.echo(msgspec.json.encode(done).decode())
@@ -75,6 +97,60 @@ def command(
         f"{done.filled} executed\n"
         f"the journal from before, to take this back until the next start: {done.copy}"
     )
+
+
+def _held(
+    config: Path,
+    instrument: str,
+    held: str,
+    price: str,
+    strategy: str,
+    reason: str,
+    paid: tuple[Decimal, str],
+    *,
+    force: bool,
+    as_json: bool,
+) -> None:
+    import msgspec
+
+    from fairlead.engine.cli.killing import who
+    from fairlead.engine.orders.resolve_held import HeldWord
+    from fairlead.engine.run.config import load
+    from fairlead.engine.run.resolve_held import resolve_held
+
+    word = HeldWord(
+        instrument=instrument,
+        held=_number(held, "--held"),
+        price=_number(price, "--price"),
+        reason=reason,
+        by=who("resolve"),
+        strategy=strategy,
+        fee=paid[0],
+        fee_currency=paid[1],
+    )
+    if word.price <= 0:
+        raise typer.BadParameter(f"--price: expected a number above 0, received {price!r}")
+    done = resolve_held(load(config), word, force=force)
+    if as_json:
+        typer.echo(msgspec.json.encode(done).decode())
+        return
+    counted = f"\ncounted from now on: {', '.join(done.counted)}" if done.counted else ""
+    typer.echo(
+        f"{done.instrument} ({done.venue} {done.account}): {done.before} -> {done.held}, booked as "
+        f"{', '.join(done.orders)}{counted}\n"
+        f"the journal from before, to take this back until the next start: {done.copy}"
+    )
+
+
+def _fee(text: str) -> tuple[Decimal, str]:
+    """Amount and currency; zero without one."""
+    if not text:
+        return Decimal(0), ""
+    amount, _, currency = text.partition(" ")
+    found = _number(amount, "--fee"), currency.strip().upper()
+    if not found[1]:
+        raise typer.BadParameter('--fee: expected an amount and a currency, as "0.1 USDT"')
+    return found
 
 
 def _fill(text: str) -> tuple[Decimal, Decimal]:

@@ -108,16 +108,28 @@ RUNNING: dict[str, Code] = {
     "JOURNAL-DAMAGED": Code("a record of the journal can't be read", _KEEP),
     "BALANCE-DRIFT": Code(
         "journal and account differ by more than the limit",
-        f"{_STATEMENT}; if that is right, `accept_drift`, for one start",
+        f"{_STATEMENT}; a position that was traded by hand: `fairlead resolve` with `--held`; else "
+        "`accept_drift`, for one start",
     ),
     "NATIVE-DRIFT": Code(
         "journal and account differ, at a venue of NautilusTrader's own client",
-        f"{_STATEMENT}; bring them together, or `accept_drift`, for one start",
+        f"{_STATEMENT}; a position that was traded by hand: `fairlead resolve` with `--held`; an "
+        "order that was never filled: `accept_drift`, for one start",
     ),
     "RESOLVE-NOT-FOUND": Code("no journal knows the order", "the client or the venue order id"),
     "RESOLVE-OVER": Code("the order has ended already", "nothing is to be said of it"),
     "RESOLVE-ALIVE": Code(
         "the venue lists the order, or several that could be it", "cancel it at the venue first"
+    ),
+    "RESOLVE-OPEN": Code(
+        "orders are open in the journal, which may change the position that is told",
+        "start: what the venue tells is booked; cancel what rests",
+    ),
+    "RESOLVE-WHOSE": Code("whose position it is can't be told", "say it, `--strategy`"),
+    "RESOLVE-SAME": Code("the journal holds this already", "nothing is to be said of it"),
+    "RESOLVE-HELD": Code("the venue tells another position", "look at the venue again"),
+    "RESOLVE-MOVES": Code(
+        "what the account holds changes while it is read", "end what trades it, then again"
     ),
     "RESOLVE-TOLD": Code("the venue tells the order's end", "start: the next start books it"),
     "RESOLVE-QUANTITY": Code("a quantity that can't be", "look at the statement again"),

@@ -220,7 +220,8 @@ class BalanceCheck:
             raise FairleadError(
                 BALANCE_DRIFT,
                 f"{self._venue}: {reason}. Look at the venue's own history; if that is right, "
-                "start once with execution.accept_drift = true",
+                "start once with execution.accept_drift = true; a position that was traded by "
+                "hand: fairlead resolve INSTRUMENT --held QTY, which sets it in the journal, too",
                 Exit.DRIFT,
             )
         if starting:

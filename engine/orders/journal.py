@@ -23,7 +23,7 @@ import msgspec
 
 from fairlead.engine.files import make_folder, make_private
 from fairlead.engine.orders.journal_check import all_problems, start_problem, structure_problem
-from fairlead.engine.orders.journal_file import JournalFile, is_empty, make_journal
+from fairlead.engine.orders.journal_file import JournalFile, is_closed, is_empty, make_journal
 from fairlead.engine.orders.journal_held import HeldRecords
 from fairlead.engine.orders.journal_reads import (
     CHANGED,
@@ -120,11 +120,11 @@ class Journal(HeldRecords):
             raise JournalError("JRN-READ", f"{path} can't be read: {EMPTY}. {REPAIR}")
         try:
             try:
-                journal._read(path, alone=False if at_rest and _is_closed(path) else None)
+                journal._read(path, alone=False if at_rest and is_closed(path) else None)
             except sqlite3.OperationalError:
                 # Reading needs a small file beside it, which a full disk does not take. Without: as
                 # the file is, where all is in it; else alone, which a run that lives refuses.
-                journal._read(path, alone=not _is_closed(path))
+                journal._read(path, alone=not is_closed(path))
         except sqlite3.Error as error:
             raise JournalError(
                 "JRN-READ", f"{path} can't be read: {error}. {repair_of(error, path)}"
@@ -295,11 +295,7 @@ class Journal(HeldRecords):
     def state(self, client_order_id: str, state: OrderState, detail: object = None) -> None:
         """Record a new state, with what proves it."""
         with self._transaction():
-            self._event(state.value, client_order_id, detail)
-            self._db.execute(
-                "UPDATE orders SET state = ? WHERE client_order_id = ?",
-                (state.value, client_order_id),
-            )
+            self._set_state(client_order_id, state, detail)
 
     def revived(self, intent: Intent, state: VenueOrder, as_state: OrderState) -> str | None:
         """An order that was refused as absent is at the venue after all; gives as `accepted`."""
@@ -382,17 +378,25 @@ class Journal(HeldRecords):
         fills: Sequence[tuple[VenueFill, Decimal]],
         state: OrderState,
         word: object,
+        *,
+        is_new: bool = False,
     ) -> None:
-        """A person's word: executions with their fees in base currency, and the order's end."""
+        """A person's word: executions with their fees in base currency, and the order's end;
+        `is_new` is an order that the word alone tells of."""
         with self._transaction():
+            self._add_intents([intent] if is_new else [], self._now_ns())
             self._event("RESOLVED", intent.client_order_id, word)
             for fill, base_fee in fills:
                 self._book(intent, fill, base_fee)
-            self._event(state.value, intent.client_order_id, word)
-            self._db.execute(
-                "UPDATE orders SET state = ? WHERE client_order_id = ?",
-                (state.value, intent.client_order_id),
-            )
+            self._set_state(intent.client_order_id, state, word)
+
+    def _set_state(self, client_order_id: str, state: OrderState, detail: object) -> None:
+        """Within a transaction."""
+        self._event(state.value, client_order_id, detail)
+        self._db.execute(
+            "UPDATE orders SET state = ? WHERE client_order_id = ?",
+            (state.value, client_order_id),
+        )
 
     def _book(self, intent: Intent, fill: VenueFill, base_fee: Decimal) -> VenueFill | None:
         """Within a transaction."""
@@ -561,14 +565,6 @@ class _Transaction:
             f"the order journal {self._path} can't be written: {error}. No order is sent without "
             f"it. {repair_of(error, self._path, 'Repair the disk, then start again')}",
         )
-
-
-def _is_closed(path: Path) -> bool:
-    """Whether all of it is in the main file."""
-    try:
-        return path.with_name(f"{path.name}-wal").stat().st_size == 0
-    except OSError:
-        return path.exists()
 
 
 def _not_opened(path: Path, why: str, repair: str = REPAIR) -> JournalError:

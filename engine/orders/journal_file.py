@@ -40,6 +40,14 @@ def make_journal(path: Path) -> None:
     sync(path.parent)
 
 
+def is_closed(path: Path) -> bool:
+    """Whether all of it is in the main file."""
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_size == 0
+    except OSError:
+        return path.exists()
+
+
 def is_empty(path: Path) -> bool:
     """Whether it was cut to nothing."""
     try:

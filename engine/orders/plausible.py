@@ -63,6 +63,35 @@ def require_plausible(order: JournaledOrder, told: Told, market: Market, *, forc
     _fee(told, market, doubt)
 
 
+def require_plausible_trade(
+    told: Told, market: Market, entry: Decimal | None, *, force: bool
+) -> None:
+    """Of a trade outside the journal; `entry` is the position's average price.
+
+    Raises FairleadError `RESOLVE-PRICE`, `RESOLVE-FEE`.
+    """
+
+    def doubt(code: str, text: str) -> None:
+        if not force:
+            raise _refused(code, f"{text}; {CONFIRM}")
+
+    known = [price for price in (entry, market.mid) if price is not None]
+    for _, price in told.fills:
+        if not known:
+            doubt("RESOLVE-PRICE", "neither journal nor venue has a price to compare with")
+            continue
+        low, high = min(known) * (1 - PRICE_SHARE), max(known) * (1 + PRICE_SHARE)
+        if not low <= price <= high:
+            doubt("RESOLVE-PRICE", f"expected a price from {low:f} to {high:f}, received {price:f}")
+    if told.fee and told.fee_currency == market.base:
+        raise _refused(
+            "RESOLVE-FEE",
+            f"expected a fee in another currency than {market.base}: what was paid in that is part "
+            "of what --held leaves out",
+        )
+    _fee(told, market, doubt)
+
+
 def _quantity(order: JournaledOrder, told: Told, market: Market) -> None:
     whole = order.intent.quantity
     rest = whole - order.filled

@@ -36,7 +36,7 @@ class PlainReach:
         self, loaded: LoadedConfig, key: str, secrets: Mapping[str, Secret] | None = None
     ) -> None:
         venue = loaded.config.venues[key]
-        secrets = _secrets(loaded, key, secrets)
+        secrets = secrets_of(loaded, key, secrets)
         self._account_type = venue.account_type
         self._transport = PlainTransport()
         self.adapter = adapter_of(loaded, key, secrets, self._transport)
@@ -70,12 +70,12 @@ def reach(loaded: LoadedConfig, key: str, secrets: Mapping[str, Secret] | None =
     from fairlead.engine.run.native.reach import NativeReach
     from fairlead.engine.run.native.venue import native_of
 
-    native = native_of(loaded, key, _secrets(loaded, key, secrets), "live")
+    native = native_of(loaded, key, secrets_of(loaded, key, secrets), "live")
     assert native is not None, "it is one of NautilusTrader's own"
     return NativeReach(native.clients, native.config, native.names, account_files(loaded, key))
 
 
-def _secrets(
+def secrets_of(
     loaded: LoadedConfig, key: str, secrets: Mapping[str, Secret] | None
 ) -> Mapping[str, Secret]:
     """Those given, or read. Raises SecretError."""

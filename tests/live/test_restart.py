@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from decimal import Decimal
 
 import pytest
@@ -15,10 +17,11 @@ from fairlead.adapters.oceanex.config import OceanexOptions
 from fairlead.adapters.oceanex.http import NewOrder, OceanexHttp
 from fairlead.adapters.oceanex.signing import Signer, load_key
 from fairlead.engine.errors import Exit
+from fairlead.engine.orders.journal import Journal
 from fairlead.engine.research.runs import Run, newest
 from fairlead.engine.secrets import Secret
 from tests.live.desk import INSTRUMENT, QUICK, Desk, summary
-from tests.support.processes import wait_for
+from tests.support.processes import command, wait_for
 
 KEEP = '[run]\non_stop = "keep"\n' + QUICK
 
@@ -109,6 +112,37 @@ async def test_a_trade_by_hand_is_a_named_difference(desk: Desk, other: OceanexH
     after = desk.run("live", desk.config("nothing", more=limit), 3)
     assert after.returncode == 0, after.stderr[-3000:]
     assert summary(after)["notes"] == []
+
+
+async def test_a_trade_by_hand_is_a_strategys_by_a_persons_word(
+    desk: Desk, other: OceanexHttp
+) -> None:
+    limit = QUICK + 'max_drift = ["0.001 BTC"]\n'
+    config = desk.config("nothing", more=limit)
+    assert desk.run("live", config, 3).returncode == 0
+    held = Decimal(0)
+    for side, volume in (("buy", "0.01"), ("sell", "0.004")):
+        order = NewOrder(market="btcusdt", side=side, volume=volume, ord_type="market")
+        await other.create_order(order)
+        refused = desk.run("live", config, 60)
+        assert refused.returncode == Exit.DRIFT, refused.stderr[-3000:]
+        difference = re.search(r"by ([+-][0-9.]+) BTC", refused.stderr)
+        assert difference is not None
+        held += Decimal(difference[1])
+        price = str(desk.entries("fill")[-1]["price"])
+        said = ("--price", price, "--reason", "by hand", "--config", config)
+        named = ("resolve", "BTC_USDT.OCEANEX", "--strategy", "Scripted-1", *said)
+        wrong = command(*named, "--held", f"{held + Decimal('0.001'):f}")
+        assert wrong.returncode == Exit.DRIFT, wrong.stderr
+        assert "RESOLVE-HELD" in wrong.stderr
+        settled = command(*named, "--held", f"{held:f}")
+        assert settled.returncode == Exit.OK, settled.stderr
+        after = desk.run("live", config, 3)
+        assert after.returncode == 0, after.stderr[-3000:]
+        assert "DRIFT" not in after.stderr
+        with closing(Journal.reading(desk.journal)) as journal:
+            assert [one.quantity for one in journal.positions()] == [held]
+            assert journal.problems() == []
 
 
 def test_own_fills_and_fees_are_no_difference(kept: Desk) -> None:

@@ -163,8 +163,9 @@ class NativeAccount(JournaledAccount):
                 raise FairleadError(
                     DRIFT,
                     f"{name}: the journal {self.journal.path} holds {ours.normalize():f}, "
-                    f"{self.venue} {theirs.normalize():f}; bring them together at the venue, or "
-                    "set execution.accept_drift = true for one start",
+                    f"{self.venue} {theirs.normalize():f}. Look at the venue's own history: what "
+                    f"was traded there by hand is booked by fairlead resolve {name} --held "
+                    f"{theirs.normalize():f} --price PRICE --reason TEXT --config FILE",
                     Exit.DRIFT,
                 )
 

@@ -90,6 +90,16 @@ def wallet_of(instruments: Callable[[], Mapping[str, VenueInstrument]]) -> Walle
     return Wallet(contract)
 
 
+def wallet_in(cache: Any) -> Wallet:
+    """Of a margin account, by the instruments that NautilusTrader knows."""
+
+    def contract(name: str) -> Contract | None:
+        known = cache.instrument(InstrumentId.from_str(name))
+        return None if known is None else contract_of(known)
+
+    return Wallet(contract)
+
+
 def contract_of(instrument: Any) -> Contract | None:
     """None: what is no contract changes hands, against its quote currency."""
     settles = getattr(instrument, "settlement_currency", None)

@@ -92,7 +92,7 @@ async def look(
     """
     balances = None if account_id is None else await _balances(looker, account_id)
     orders = {str(one.client_order_id): told(one) for one in looker.cache.orders_open()}
-    positions = _positions(looker)
+    positions = positions_of(looker)
     wanted = {one.intent.client_order_id: one.intent for one in lost}
     for _ in range(ASK_TIMES):
         unknown = [intent for name, intent in wanted.items() if _known(looker, name) is None]
@@ -139,10 +139,11 @@ async def _balances(looker: Looker, account_id: str) -> tuple[VenueBalance, ...]
 
 def _executed(looker: Looker) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
     filled = {str(o.client_order_id): o.filled_qty.as_decimal() for o in looker.cache.orders()}
-    return filled, _positions(looker)
+    return filled, positions_of(looker)
 
 
-def _positions(looker: Looker) -> dict[str, Decimal]:
+def positions_of(looker: Looker) -> dict[str, Decimal]:
+    """Net positions by instrument, base units, as the client tells them."""
     positions: dict[str, Decimal] = {}
     for position in looker.cache.positions_open():
         name = str(position.instrument_id)
