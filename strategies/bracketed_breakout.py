@@ -20,6 +20,7 @@ from nautilus_trader.model import Bar, BarType, BookType, InstrumentId, OrderSid
 from nautilus_trader.trading import StrategyConfig
 
 from fairlead import Declared, GuardedStrategy, Kind, OwnOrder, Tif
+from fairlead.strategies.bars import require_bar
 from fairlead.strategies.inventory import price_down, price_up, quantity_down
 from fairlead.strategies.restart import Spares
 
@@ -47,6 +48,7 @@ class BracketedBreakoutConfig(StrategyConfig):
         target_bps: Decimal = Decimal(60),
         **native: Any,
     ) -> None:
+        require_bar(bar)
         if not 1 <= lookback <= LOOKBACK_MAX:
             raise ValueError(f"lookback: expected 1 to {LOOKBACK_MAX}, received {lookback}")
         if order_quantity <= 0 or limit_bps < 0 or target_bps <= 0:

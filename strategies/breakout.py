@@ -41,6 +41,7 @@ from fairlead import (
     Tif,
     TriggerCondition,
 )
+from fairlead.strategies.bars import require_bar
 from fairlead.strategies.inventory import Inventory, price_down, price_up, quantity_down
 from fairlead.strategies.restart import CANCEL_RETRY_NS, Spares
 
@@ -76,6 +77,7 @@ class BreakoutConfig(StrategyConfig):
         retry_ms: int = 5000,
         **native: Any,
     ) -> None:
+        require_bar(bar)
         if not 1 <= lookback <= LOOKBACK_MAX:
             raise ValueError(f"lookback: expected 1 to {LOOKBACK_MAX}, received {lookback}")
         if order_quantity <= 0 or stop_bps <= 0 or limit_bps < 0:

@@ -29,6 +29,7 @@ from nautilus_trader.model import (
 from nautilus_trader.trading import StrategyConfig
 
 from fairlead import Declared, Denial, GuardedStrategy, Kind, OwnOrder, Role, Tif
+from fairlead.strategies.bars import require_bar
 from fairlead.strategies.inventory import Inventory, quantity_down
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class TrendFollowerConfig(StrategyConfig):
         retry_ms: int = 5000,
         **native: Any,
     ) -> None:
+        require_bar(bar)
         if not 1 <= fast < slow <= PERIOD_MAX:
             raise ValueError(f"fast, slow: expected 1 <= fast < slow, received {fast}, {slow}")
         if not 1 <= atr <= PERIOD_MAX:

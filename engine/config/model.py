@@ -478,8 +478,8 @@ class Execution(Struct, frozen=True, kw_only=True):
 class Simulated(Struct, frozen=True, kw_only=True):
     """Simulated execution, the same for paper and backtest."""
 
-    balances: Annotated[list[Money], _doc("Starting balances of each venue")] = msgspec.field(
-        default_factory=lambda: ["100000 USDT"]
+    balances: Annotated[list[Money], _doc("Starting balances of each venue", min_length=1)] = (
+        msgspec.field(default_factory=lambda: ["100000 USDT"])
     )
     latency_ms: Annotated[
         Decimal, _doc("From a command to the simulated venue", unit="ms", least="0")

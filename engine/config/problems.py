@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from difflib import get_close_matches
@@ -127,7 +127,17 @@ def nearest(word: str, choices: Sequence[str]) -> str | None:
     return lowered[found[0]] if found else None
 
 
-def is_slip(one: str, other: str) -> bool:
+def near_market(instrument_id: str, listed: Iterable[str]) -> str:
+    """One that it is a slip of; empty for one that is only like: two markets of a venue are."""
+    told = _letters(instrument_id)
+    return next((one for one in listed if _is_slip(told, _letters(one))), "")
+
+
+def _letters(text: str) -> str:
+    return "".join(one for one in text.lower() if one.isalnum())
+
+
+def _is_slip(one: str, other: str) -> bool:
     """Whether they are the same but for one character, more, less or other, or two swapped."""
     begin = _alike(one, other)
     end = _alike(one[begin:][::-1], other[begin:][::-1])

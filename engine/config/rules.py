@@ -18,7 +18,7 @@ from fairlead.engine.config.problems import (
     KeyPath,
     came_text,
     did_you_mean,
-    is_slip,
+    near_market,
     nearest,
     some,
 )
@@ -33,6 +33,9 @@ SPOT_FEES: Final = '{ maker = "0.001", taker = "0.001" }'
 MARGIN_FEES: Final = '{ maker = "0.0002", taker = "0.0005" }'
 
 PORT_MAX: Final = 65_535
+NAME_CHARS_MAX: Final = 100  # of what is a part of file names, with other parts beside
+_PART_BYTES_MAX: Final = 255  # of a name in a folder, by Linux
+_PATH_BYTES_MAX: Final = 3_500  # of a folder: what is in it has 4,095 with it
 ENDPOINTS_MAX: Final = 16
 ENDPOINT_NAME: Final = r"[A-Za-z0-9_-]{1,32}"  # a label of metrics, a word of log lines
 OF_INSTRUMENTS: Final = ("max_order_quantity", "max_position", "min_position")  # keys of [risk]
@@ -57,8 +60,11 @@ _INSTRUMENT_KEYS = ("instrument_id", "instrument_ids", "bar_type", "bar_types")
 
 def check_rules(raw: Mapping[str, Any], adapters: tuple[str, ...], report: Report) -> None:
     """Run every rule; `adapters` are the names in the registry."""
+    _length(raw.get("name"), ("name",), report)
     for name, venue in _tables(raw.get("venues")):
         path: KeyPath = ("venues", name)
+        _length(name, path, report, at_value=False)
+        _length(venue.get("account"), (*path, "account"), report)
         _venue_key(name, path, report)
         _account(venue, path, report)
         _adapter(venue, path, adapters, report)
@@ -109,6 +115,15 @@ def _listed(raw: Mapping[str, Any]) -> dict[str, list[str]]:
     }
 
 
+def _length(text: Any, path: KeyPath, report: Report, *, at_value: bool = True) -> None:
+    """Files of the run are called by it: one that no file can have would be found by each of them,
+    and results that can't be kept are lost."""
+    if isinstance(text, str) and len(text) > NAME_CHARS_MAX:
+        expected = f"a name of at most {NAME_CHARS_MAX} characters"
+        came = f"one of {len(text)}"
+        report(path, "E-CFG-025", expected, came, "files are called by it", at_value=at_value)
+
+
 def _venue_key(name: str, path: KeyPath, report: Report) -> None:
     if _VENUE_KEY.fullmatch(name):
         return
@@ -152,6 +167,8 @@ def _adapter(
         theirs = f"nautilus:{adapter}"
         near = theirs if theirs in choices else nearest(adapter, choices)
         hint = f'did you mean "{near}"?' if near else ""
+        if not adapter.rpartition(":")[2].strip():  # all are as near
+            hint = "`fairlead venues` lists them"
         named = sorted(
             {one if ":" not in one else f"{one.partition(':')[0]}:NAME" for one in choices}
         )
@@ -266,14 +283,9 @@ def _or_add(text: str, listed: Sequence[str]) -> str:
     """ETH_USDT is no misspelled BTC_USDT, as like as they look: it is not in the list."""
     venue = text.rpartition(".")[2].lower()
     add = f"{came_text(text)} to venues.{venue}.instruments"
-    near = next((one for one in listed if is_slip(_letters(text), _letters(one))), None)
-    if near is not None:
+    if near := near_market(text, listed):
         return f"did you mean {near}? If not, add {add}"
     return f"add {add}, or name one of it: {some(listed)}" if listed else f"add {add}"
-
-
-def _letters(instrument_id: str) -> str:
-    return "".join(one for one in instrument_id.lower() if one.isalnum())
 
 
 def _prices_from(raw: Mapping[str, Any], listed: Mapping[str, list[str]], report: Report) -> None:
@@ -419,6 +431,9 @@ def _folder(text: Any, path: KeyPath, report: Report) -> None:
     if not isinstance(text, str):
         return
     hint = "a path can't hold a NUL" if "\0" in text else ""
+    parts = [len(part.encode(errors="replace")) for part in text.split("/")]
+    if max(parts) > _PART_BYTES_MAX or sum(parts) + len(parts) > _PATH_BYTES_MAX:
+        hint = f"at most {_PART_BYTES_MAX} bytes a name, {_PATH_BYTES_MAX} in all"
     if text.startswith("~"):
         try:
             Path(text).expanduser()

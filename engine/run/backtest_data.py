@@ -7,7 +7,6 @@ run as a snapshot of its own, so that a strategy never sees a partial book.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +28,7 @@ from nautilus_trader.model import (
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from fairlead.engine.config.model import Config
+from fairlead.engine.config.problems import near_market
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.guard import offer
 from fairlead.engine.guard.offer import INSTRUMENT, QUOTES, Offer
@@ -169,9 +169,9 @@ def _source(
     end_ns: int | None,
 ) -> Source:
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+        near = near_market(name, known)
         there = ", ".join(sorted(known)[:NAMED_MAX]) + (" ..." if len(known) > NAMED_MAX else "")
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = f"; did you mean {near}?" if near else ""
         raise CatalogEmpty("CATALOG-EMPTY", f"{root} has no {name}; it has {there}{hint}")
     types = _types(catalog, name)
     if not types:

@@ -115,7 +115,7 @@ def test_a_fee_rate_that_is_no_fraction_is_refused(
 ) -> None:
     path = tmp_path / "run.toml"
     venue = f"[venues.poloniex.fees]\n{fees}\n[risk]"
-    text = CONFIG.format(risk="", instruments='["BTC_USDT.POLONIEX"]', balances="[]")
+    text = CONFIG.format(risk="", instruments='["BTC_USDT.POLONIEX"]', balances='["100 USDT"]')
     path.write_text(text.replace("[risk]", venue))
     told = CliRunner().invoke(app, ["check", str(path), "--json"])
     found = json.loads(told.stdout)["problems"]

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nautilus_trader.model import OrderSide
+from nautilus_trader.model import InstrumentId, OrderSide
 
 from fairlead.engine.config.problems import ConfigError
 from fairlead.engine.run.backtest import RunResult
+from fairlead.strategies.bracketed_breakout import BracketedBreakoutConfig
+from fairlead.strategies.breakout import BreakoutConfig
+from fairlead.strategies.trend_follower import TrendFollowerConfig
 from tests.unit.backtest_kit import (
     BREAKOUT,
     MAKER,
@@ -348,3 +351,15 @@ def test_senseless_parameters_are_refused(
 
 def _line(file: Path, number: int) -> str:
     return file.read_text().splitlines()[number - 1]
+
+
+@pytest.mark.parametrize("bar", ["61-SECOND-LAST", "0-SECOND-LAST", "-1-SECOND-LAST", "1-MINUTE"])
+@pytest.mark.parametrize(
+    "config",
+    [BreakoutConfig, BracketedBreakoutConfig, TrendFollowerConfig],
+    ids=lambda c: c.__name__,
+)
+def test_a_bar_that_is_none_is_told_before_the_run(config: Any, bar: str) -> None:
+    """A minus became a part of the instrument's name: no bar ever came, and nothing was said."""
+    with pytest.raises(ValueError, match=r"bar: expected STEP-AGGREGATION-PRICE such as"):
+        config(instrument_id=InstrumentId.from_str(PERP), order_quantity=Decimal(1), bar=bar)

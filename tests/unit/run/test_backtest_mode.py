@@ -568,3 +568,13 @@ def test_the_largest_position_is_never_below_the_last(side: str, fee: str, held:
     summary = account.summary(Decimal(100))
     assert summary.position == Decimal(held)
     assert summary.position_max == abs(summary.position)
+
+
+def test_another_market_of_the_catalog_is_no_misspelled_one(tmp_path: Path, catalog: Path) -> None:
+    """ETHUSDT is like BTCUSDT, and something else; BTCUSTD is a slip."""
+    for name, hint in (
+        ("ETHUSDT.TEST", f"it has {PERP}$"),
+        ("BTCUSTD.TEST", f"did you mean {PERP}"),
+    ):
+        with pytest.raises(FairleadError, match=rf"CATALOG-EMPTY.*{hint}"):
+            run(tmp_path, catalog, MAKER, SHORT, instrument=name)
