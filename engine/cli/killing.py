@@ -11,7 +11,7 @@ import os
 import sys
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -321,7 +321,7 @@ def _clear(wanted: Wanted, raw: dict[str, Any], state: KillState, scope: Scope) 
             f"no file says that a kill of {scope} was in force, and there was no halt; a run that "
             "had seen a kill's file go trades on by this"
         )
-    _say_flattened(before, accounts)
+    _say_flattened(before, accounts, _table(raw, "venues"))
     told = {str(one.halt) for one in outcomes if not one.is_cleared}
     for kill in kept:
         _say(f"still in force: {kill}{_how(wanted, kill.scope)}")
@@ -333,9 +333,12 @@ def _clear(wanted: Wanted, raw: dict[str, Any], state: KillState, scope: Scope) 
     return Exit.OK if is_over else Exit.KILLED
 
 
-def _say_flattened(cleared: Sequence[Kill], accounts: Sequence[Account]) -> None:
-    """A run that is up does not trade on with what it flattened."""
+def _say_flattened(
+    cleared: Sequence[Kill], accounts: Sequence[Account], venues: Mapping[str, Any]
+) -> None:
+    """A run that is up does not trade on with what it flattened, where a kill closes positions."""
     from fairlead.engine.orders.lock import holder_of
+    from fairlead.engine.run.native.found import PREFIX
 
     for kill in cleared:
         for one in accounts if kill.action is Action.FLATTEN else ():
@@ -343,7 +346,14 @@ def _say_flattened(cleared: Sequence[Kill], accounts: Sequence[Account]) -> None
             is_covered = kill.scope.kind == "strategy" or kill.scope.covers(
                 strategy="", venue=one.venue, account=one.name
             )
-            if pid is not None and is_covered:
+            if pid is None or not is_covered:
+                continue
+            if str(venues.get(one.venue, {}).get("adapter", "")).startswith(PREFIX):
+                _say(
+                    f"{one.venue} {one.name}: {kill.scope} closed no position, as none is at a "
+                    "venue of NautilusTrader's own; the run that is up trades on with what it holds"
+                )
+            else:
                 _say(
                     f"{one.venue} {one.name}: what {kill.scope} flattened is not traded on by the "
                     f"run that is up (process {pid}): stop it and start a new one"

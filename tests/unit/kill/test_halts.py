@@ -251,3 +251,17 @@ def test_a_clear_says_what_the_run_does_not_trade_on_with(tmp_path: Path) -> Non
     killed("--action", "flatten", "--config", str(path))
     lock.unlink()
     assert "not traded on" not in killed("--clear", "--reason", "x", "--config", str(path))[1]
+
+
+def test_a_clear_says_that_a_venue_of_nautilustraders_own_closed_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('name = "run"\n[venues.oceanex]\nadapter = "nautilus:binance"\n')
+    KillState(tmp_path / "state" / FOLDER).engage(
+        Scope("all"), Action.FLATTEN, reason="x", by="a test"
+    )
+    lock = tmp_path / "state" / "oceanex-main.lock"
+    lock.write_text(f"{os.getpid()}\n")
+    with lock.open():
+        _, told = killed("--clear", "--reason", "x", "--config", str(path))
+    assert "closed no position" in told
+    assert "not traded on" not in told
