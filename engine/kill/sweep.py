@@ -70,6 +70,8 @@ class Target:
         self.state = state.state
         self.filled = max(self.filled, state.filled)
         self.is_gone = state.state.is_terminal
+        if self.is_gone:
+            self.detail = ""  # why no cancel was taken is not how it ended
 
     def report(self) -> SweptOrder:
         return SweptOrder(

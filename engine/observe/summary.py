@@ -146,10 +146,12 @@ def mark_source(cache: Any, instrument_id: InstrumentId) -> str:
     """What `mark_price` takes its price from."""
     if cache.top_of_book(instrument_id) is not None:
         return "mid of the book"
-    if cache.quote(instrument_id) is not None:
+    quote = cache.quote(instrument_id)
+    if quote is not None:
         if cache.book_update_count(instrument_id):
             return "last mid of the book, which was gone at the end"
-        return "mid of the last quote"
+        is_price = quote.bid_price == quote.ask_price and not quote.bid_size.as_decimal()
+        return "last price of the ticker" if is_price else "mid of the last quote"
     return "no mark" if cache.trade(instrument_id) is None else "last trade"
 
 

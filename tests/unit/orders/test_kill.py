@@ -234,6 +234,23 @@ def test_what_cannot_be_cancelled_is_left_and_named(bench: Bench) -> None:
     assert len(bench.venue.cancels) >= 4, "asked again each second"
 
 
+@pytest.mark.parametrize("end", [OrderState.FILLED, OrderState.EXPIRED])
+def test_what_ended_by_itself_is_not_told_with_why_no_cancel_was_taken(
+    bench: Bench, end: OrderState
+) -> None:
+    _journal(bench, "S-1")
+
+    def refuses(ref: OrderRef) -> CancelRefused:
+        was = bench.venue.book["V0"]
+        bench.venue.book["V0"] = msgspec.structs.replace(was, state=end)
+        return CancelRefused("T-1", "the venue can't cancel one order")
+
+    bench.venue.cancel_answer = refuses
+    clean, reports, _ = _sweep(bench)
+    assert clean
+    assert (reports["V0"].state, reports["V0"].detail) == (end, "")
+
+
 def test_a_venue_that_cannot_be_read_proves_nothing(bench: Bench) -> None:
     _journal(bench, "S-1")
     bench.venue.cancel_answer = _cancelling(bench)
