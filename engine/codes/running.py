@@ -243,9 +243,9 @@ RUNNING: dict[str, Code] = {
     "LOOP-LAG": Code("a callback kept the engine's loop", "the strategy computes too long"),
     "NOT-RUNNING": Code("the run starts or stops", "wait"),
     "CALLBACK-NAME": Code(
-        "a method of a strategy is named nearly as a callback, and never called; or a call of "
-        "NautilusTrader 1.x is by another name now",
-        "take the name that the line tells",
+        "a method of a strategy is named nearly as a callback, and never called; a callback is "
+        "async or has a yield, and never runs; a call of NautilusTrader 1.x has another name now",
+        "take the name that the line tells; write a plain `def`",
     ),
     "LIMIT-CURRENCY": Code(
         "a limit is in other currencies than an instrument: all of its orders are refused",

@@ -7,6 +7,7 @@ code does not use itself: a method `on_fast_cross` that it calls is its own.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -20,6 +21,7 @@ from fairlead.engine.guard.strategy import GuardedStrategy
 OURS = frozenset({"on_gate_denied", "on_recovered"})
 LIKE_MIN = 0.8  # of difflib's ratio
 CALLS = ("subscribe_", "unsubscribe_", "request_")  # of data, which 1.x has by other names
+_PUT_OFF = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 # Of NautilusTrader 1.x (nautilus_trader/common/actor.pyx and trading/strategy.pyx of 1.221)
 WAS = {
     "on_quote_tick": "on_quote",
@@ -45,14 +47,18 @@ WAS = {
 
 
 def misnamed(cls: type[Any]) -> list[str]:
-    """A line for each callback of a strategy that is never called, and each call of 1.x."""
+    """A line for each callback of a strategy that is never called, or never runs, and each call of
+    1.x."""
     own = own_classes(cls, GuardedStrategy)
     calls = {name for base in own for code in _codes(vars(base).values()) for name in code.co_names}
     beside = {name for code in _codes(_beside(own)) for name in code.co_names}
     uses = calls | beside
     known = CALLBACKS | OURS
     lines = []
-    for name, place in _methods(own):
+    for name, place, is_put_off in _methods(own):
+        if name in known and is_put_off:
+            text = f"{cls.__name__}.{name} never runs ({place}): it is async, or has a yield"
+            lines.append(f"{text}; nobody awaits a callback: write a plain def")
         if name in known or name in uses or not (near := _near(name, known)):
             continue
         lines.append(f"{cls.__name__}.{name} is never called ({place}); did you mean {near}?")
@@ -71,13 +77,15 @@ def _near(name: str, known: Iterable[str]) -> str:
     return found[0] if found else ""
 
 
-def _methods(own: Iterable[type]) -> Iterator[tuple[str, str]]:
-    """Functions whose names begin with on_, and where each stands."""
+def _methods(own: Iterable[type]) -> Iterator[tuple[str, str, bool]]:
+    """Functions whose names begin with on_, where each stands, and whether a call of it runs
+    nothing."""
     for base in own:
         for name, value in vars(base).items():
             if name.lower().startswith("on_") and isinstance(value, FunctionType):
                 code = value.__code__
-                yield name, f"{code.co_filename}:{code.co_firstlineno}"
+                place = f"{code.co_filename}:{code.co_firstlineno}"
+                yield name, place, bool(code.co_flags & _PUT_OFF)
 
 
 def _beside(own: Iterable[type]) -> Iterator[Any]:

@@ -63,6 +63,23 @@ def test_a_callback_that_is_none_is_told_with_the_near_name() -> None:
     assert all(line.startswith("Deaf.") and f"({__file__}:" in line for line in told)
 
 
+class PutOff(GuardedStrategy):
+    def __init__(self, config: StrategyConfig) -> None:
+        super().__init__(config)
+
+    async def on_start(self) -> None: ...
+    def on_trade(self, trade: Any) -> Any:
+        yield trade
+
+    def on_stop(self) -> None: ...
+
+
+def test_a_callback_that_nobody_awaits_is_told() -> None:
+    told = misnamed(PutOff)
+    assert [line.partition(" ")[0] for line in told] == ["PutOff.on_start", "PutOff.on_trade"]
+    assert all("never runs" in line and "write a plain def" in line for line in told)
+
+
 def test_a_call_of_1_x_is_told() -> None:
     assert misnamed(Old) == [
         "Old calls subscribe_quote_ticks, which is no method here; it is subscribe_quotes"
