@@ -170,3 +170,14 @@ def test_a_flatten_that_is_cut_off_gives_back_what_it_took(bench: Bench) -> None
         give_back(bench.journal, INSTRUMENT, LEAST)
     assert _held(bench) == {"S-1": D("0.5")}
     assert MARKET.step == LEAST
+
+
+@pytest.mark.parametrize("body", [None, [], {"from": "S-1"}, {"from": 1, "to": 2}, "x"])
+def test_a_record_that_was_never_written_so_is_damage(bench: Bench, body: object) -> None:
+    assert bench.journal is not None
+    _hold(bench, "A", "0.5", strategy=KILL_STRATEGY)
+    bench.journal.note("HAND-OVER", INSTRUMENT, body)
+    with pytest.raises(JournalError) as refused:
+        give_all_back(bench.journal, lambda _: LEAST)
+    assert refused.value.code == "JRN-CORRUPT"
+    assert _held(bench) == {KILL_STRATEGY: D("0.5")}
