@@ -189,7 +189,9 @@ def _of_recording(ended: Ended) -> list[str]:
     if ended.recording is None:
         return []
     notes = [f"RECORDING {problem}" for problem in ended.recording.problems]
-    holes = sorted(ended.recording.holes, key=lambda one: one.instrument)
+    by_reason: dict[str, list[str]] = {}
+    for row in sorted(ended.recording.holes, key=lambda one: one.instrument):
+        by_reason.setdefault(row.reason, []).append(f"{row.instrument} {row.seconds:,.3f} s")
     return notes + [
-        f"GAP {row.instrument}: {row.seconds:,.3f} s before this run, {row.reason}" for row in holes
+        f"GAP before this run, {reason}: {', '.join(names)}" for reason, names in by_reason.items()
     ]

@@ -12,6 +12,7 @@ from nautilus_trader.model import BookType, InstrumentId, OrderSide
 from nautilus_trader.trading import StrategyConfig
 
 from fairlead.engine.guard import GuardedStrategy
+from fairlead.engine.guard.denied import NoOrder
 
 OLD = 3  # orders that are sent after one before it is asked for, at least
 
@@ -79,7 +80,7 @@ class Churning(GuardedStrategy):
         self._over(event)
 
     def on_gate_denied(self, order: Any, denial: Any) -> None:
-        if order is not None:
+        if not isinstance(order, NoOrder):  # what it asked of one that is gone
             self.mine.remove(order.client_order_id)
 
     def _over(self, event: Any) -> None:

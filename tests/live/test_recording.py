@@ -162,7 +162,9 @@ def test_runs_stops_and_kills_of_two_venues_make_one_catalog(tmp_path: Path) -> 
         assert summary["gaps"]["kinds"]["between_runs"] == 2 * (runs - 1)
         assert summary["gaps"]["seconds"] > 0
     told = " ".join(last["notes"])
-    assert "GAP BTC_USDT.POLONIEX" in told
+    assert told.count("GAP before this run") == 1, "of all instruments by one cause: one line"
+    assert "BTC_USDT.POLONIEX" in told
+    assert "ETH_USDT.POLONIEX" in told
     assert "between_runs" not in last["gaps"]["kinds"], "the hole before the run is told once"
     assert "killed, or it crashed" in told
 
