@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections import defaultdict, deque
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
 from decimal import Decimal
 
 from fairlead.engine.risk.state import DayFlow
@@ -11,7 +11,7 @@ from fairlead.engine.risk.states import RiskStates
 
 _ZERO = Decimal(0)
 DAY_NS = 86_400_000_000_000
-SPENT_MAX = 10_000  # fills of one venue and currency that wait for a newer balance
+SPENT_MAX = 10_000  # fills of one venue and currency that are known apart, at least
 
 
 class Tape:
@@ -68,29 +68,32 @@ class Spent:
     """What fills of a cash account took, or brought, until a balance of that currency shows it.
 
     A balance that the venue reported at or after the fill shows it. What fills brought counts for
-    reduce-only orders alone before that.
+    reduce-only orders alone before that. Each who asks has a balance of his own time: what one
+    shows is still missing in another.
     """
 
     def __init__(self) -> None:
-        self._fills: defaultdict[tuple[str, str], deque[tuple[int, Decimal]]] = defaultdict(
-            lambda: deque(maxlen=SPENT_MAX)
-        )
-        self._sums: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        # By venue and currency the times of fills, and what all up to each have come to
+        self._fills: dict[tuple[str, str], tuple[list[int], list[Decimal]]] = {}
 
     def add(self, venue: str, currency: str, amount: Decimal, ts_ns: int) -> None:
-        key = (venue, currency)
-        fills = self._fills[key]
-        if len(fills) == SPENT_MAX:
-            self._sums[key] -= fills[0][1]
-        fills.append((ts_ns, amount))
-        self._sums[key] += amount
+        times, sums = self._fills.setdefault((venue, currency), ([], []))
+        if len(times) >= 2 * SPENT_MAX:
+            del times[:SPENT_MAX], sums[:SPENT_MAX]
+        # A clock that went back does not bring an earlier balance to show it
+        times.append(max(ts_ns, times[-1]) if times else ts_ns)
+        sums.append(sums[-1] + amount if sums else amount)
 
     def since(self, venue: str, currency: str, balance_ts_ns: int) -> Decimal:
-        """Sum of what was spent after the balance of that time."""
-        key = (venue, currency)
-        fills = self._fills.get(key)
-        if not fills:
+        """Sum of what was spent after the balance of that time.
+
+        Of one that is older than the fills that are kept, all of the run's count.
+        """
+        found = self._fills.get((venue, currency))
+        if found is None:
             return _ZERO
-        while fills and fills[0][0] <= balance_ts_ns:
-            self._sums[key] -= fills.popleft()[1]
-        return self._sums[key] if fills else _ZERO
+        times, sums = found
+        if times[-1] <= balance_ts_ns:
+            return _ZERO
+        shown = bisect_right(times, balance_ts_ns)
+        return sums[-1] - sums[shown - 1] if shown else sums[-1]
