@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from fairlead.engine.config.model import Risk
 from fairlead.engine.orders.model import Side
 from fairlead.engine.risk.facts import CountedOrder, InstrumentFacts, Limits, RateWindow, Reference
-from fairlead.engine.risk.flow import DAY_NS, SPENT_MAX, Spent, Tape
+from fairlead.engine.risk.flow import DAY_NS, Tape
 from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.ledger import Ledger
 from fairlead.engine.risk.money import RoundTrips
@@ -410,30 +410,6 @@ def test_unknown_account_is_refused() -> None:
     assert code(gate, order(), Blind(gate)) == "FREE_BALANCE"
     off = RiskGate(Risk(off=["FREE_BALANCE"]))
     assert code(off, order(), Blind(off)) is None
-
-
-def test_what_a_fill_took_counts_until_a_balance_shows_it() -> None:
-    spent = Spent()
-    spent.add("TEST", "USDT", D(10), 100)
-    spent.add("TEST", "USDT", D(5), 200)
-    assert spent.since("TEST", "USDT", 99) == 15
-    assert spent.since("TEST", "USDT", 100) == 5
-    assert spent.since("TEST", "USDT", 200) == 0
-    assert spent.since("TEST", "BTC", 0) == 0
-    # Another reader's balance is older: what the newer one has shown is still missing in his
-    assert spent.since("TEST", "USDT", 100) == 5
-    assert spent.since("TEST", "USDT", 99) == 15
-
-
-def test_fills_are_known_apart_for_long_and_summed_for_ever() -> None:
-    spent = Spent()
-    for at in range(3 * SPENT_MAX):
-        spent.add("TEST", "USDT", D(1), at)
-    assert spent.since("TEST", "USDT", 3 * SPENT_MAX - 4) == 3
-    assert spent.since("TEST", "USDT", 2 * SPENT_MAX - 1) == SPENT_MAX
-    assert spent.since("TEST", "USDT", -1) == 3 * SPENT_MAX  # a balance that is never renewed
-    spent.add("TEST", "USDT", D(2), 5)  # the clock went back
-    assert spent.since("TEST", "USDT", 3 * SPENT_MAX - 2) == 3
 
 
 @settings(max_examples=100, deadline=None)
