@@ -59,7 +59,10 @@ def _show(one: Compared) -> None:
         return
     count = len(one.findings)
     verdict = "no difference" if not count else f"{count} difference{'s' if count > 1 else ''}"
-    orders = f"{one.journal_orders} open orders by the journal, {one.venue_orders} at the venue"
+    orders = (
+        f"{one.journal_orders} open orders by the journal, "
+        f"{one.venue_orders} in the list of the venue"
+    )
     show(f"{name}: {verdict}; {orders}")
     for note in one.notes:
         show(f"note: {note}")

@@ -211,6 +211,7 @@ async def _look(
     notes = []
     if not balances.is_based:
         notes.append("the journal has agreed on no balances yet, so they are not compared")
+    notes += _unlisted(live, listed, findings)
     is_cash = loaded.config.venues[key].account_type == "cash"
     positions = [
         HeldTold(
@@ -275,6 +276,24 @@ def _held(journal: Journal) -> dict[str, Decimal]:
     for order in journal.open_orders():
         found[order.intent.instrument] += 0
     return dict(found)
+
+
+def _unlisted(
+    live: Iterable[LiveOrder], listed: Iterable[VenueOrder], findings: Iterable[Finding]
+) -> Iterator[str]:
+    """What is there though the venue's list lacks it."""
+    numbers, differ = {one.venue_order_id for one in listed}, {one.subject for one in findings}
+    count = sum(
+        one.is_proven
+        and one.venue_order_id not in numbers
+        and one.intent.client_order_id not in differ
+        for one in live
+    )
+    if count:
+        yield (
+            f"{count} that the venue does not list (it may not list a stop that waits) "
+            f"{'was' if count == 1 else 'were'} asked for by number, and there"
+        )
 
 
 async def _told(reached: PlainReach, orders: Sequence[LiveOrder], now_ns: int) -> list[Finding]:
