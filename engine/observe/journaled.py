@@ -227,7 +227,7 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 
 def executed(path: Path) -> tuple[dict[str, Decimal], int]:
     """Executed quantity by venue order id, and the number of fills, over the whole journal."""
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
         rows = db.execute(
             "SELECT venue_order_id, filled FROM orders WHERE venue_order_id IS NOT NULL"
         ).fetchall()

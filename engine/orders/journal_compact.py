@@ -137,7 +137,7 @@ def _compact(
 ) -> tuple[tuple[str, ...], ArchiveRow | None]:
     """Raises sqlite3.Error, OSError, JournalError."""
     db.execute("PRAGMA synchronous=FULL")
-    problems = all_problems(db, path, is_locked=True)
+    problems = all_problems(db, path)
     if problems:
         raise JournalError("JRN-CORRUPT", f"{path}: {problems[0]}. Nothing was moved. {REPAIR}")
     removed = tuple(_remove_leftovers(db, path))
@@ -221,7 +221,7 @@ def _take_out(db: sqlite3.Connection, path: Path, archive: ArchiveRow) -> None:
             msgspec.structs.astuple(archive),
         )
         db.execute("UPDATE main.meta SET value = ? WHERE key = 'schema'", (str(COMPACTED_VERSION),))
-        problems = all_problems(db, path, is_locked=True)
+        problems = all_problems(db, path)
         if problems:  # a defect of ours: the journal stays as it was
             raise JournalError(
                 "JRN-COMPACT", f"{path}: {problems[0]}, once compacted. Nothing was moved"

@@ -111,7 +111,7 @@ def _upgrade(db: sqlite3.Connection, path: Path) -> None:
     db.create_function("position_crc", 4, position_crc, deterministic=True)
     try:
         db.executescript(_FROM_1)
-        problems = all_problems(db, path, is_locked=True)
+        problems = all_problems(db, path)
         if problems:
             raise JournalError(
                 "JRN-UPGRADE",

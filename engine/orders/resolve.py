@@ -13,6 +13,7 @@ from fairlead.engine.orders.journal_reads import JournaledOrder
 from fairlead.engine.orders.live import could_be
 from fairlead.engine.orders.model import (
     Found,
+    Intent,
     OrderRef,
     OrderState,
     Unsure,
@@ -94,19 +95,13 @@ def _could_be(journal: Journal, order: JournaledOrder, one: VenueOrder) -> bool:
     return owner is None and could_be(order.intent, one)
 
 
-def resolve(
-    journal: Journal, order: JournaledOrder, word: Word, *, base: str, quote: str, now_ns: int
-) -> OrderState:
-    """Book a plausible word: executions, and the order's end, in one transaction; gives that end.
-
-    Raises JournalError.
-    """
-    intent = order.intent
-    executed = sum((quantity for quantity, _ in word.fills), Decimal(0))
-    rest = intent.quantity - order.filled
-    fills = [
+def executions(
+    intent: Intent, word: Word, venue_order_id: str, *, quote: str, now_ns: int
+) -> list[VenueFill]:
+    """The word's executions of an order; the first has the fee."""
+    return [
         VenueFill(
-            venue_order_id=order.venue_order_id or "",
+            venue_order_id=venue_order_id,
             trade_id=f"{intent.client_order_id}-resolved-{number}",
             instrument=intent.instrument,
             side=intent.side,
@@ -120,6 +115,19 @@ def resolve(
         )
         for number, (quantity, price) in enumerate(word.fills)
     ]
+
+
+def resolve(
+    journal: Journal, order: JournaledOrder, word: Word, *, base: str, quote: str, now_ns: int
+) -> OrderState:
+    """Book a plausible word: executions, and the order's end, in one transaction; gives that end.
+
+    Raises JournalError.
+    """
+    intent = order.intent
+    executed = sum((quantity for quantity, _ in word.fills), Decimal(0))
+    rest = intent.quantity - order.filled
+    fills = executions(intent, word, order.venue_order_id or "", quote=quote, now_ns=now_ns)
     if executed == rest:
         state = OrderState.FILLED
     elif order.venue_order_id is None and not order.filled and not fills:

@@ -14,8 +14,8 @@ import msgspec
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.live import KILL_STRATEGY
-from fairlead.engine.orders.model import Intent, Kind, OrderState, Role, Side, VenueFill
-from fairlead.engine.orders.resolve import Word
+from fairlead.engine.orders.model import Intent, Kind, OrderState, Role, Side
+from fairlead.engine.orders.resolve import Word, executions
 
 ROUNDED = Decimal("0.000001")  # of what is held: fees that a venue rounds
 
@@ -157,26 +157,14 @@ def book(
             quantity=quantity,
             role=Role.EXIT,
         )
-        fill = VenueFill(
-            venue_order_id="",
-            trade_id=f"{name}-resolved-0",
-            instrument=word.instrument,
-            side=side,
-            quantity=quantity,
-            price=word.price,
-            fee=Decimal(0) if made else word.fee,
-            fee_currency=word.fee_currency or quote,
-            client_order_id=name,
-            ts_event=now_ns,
-            synthetic=True,
-        )
         said = Word(
             reason=word.reason,
             by=word.by,
             fills=((quantity, word.price),),
-            fee=fill.fee,
-            fee_currency=fill.fee_currency,
+            fee=Decimal(0) if made else word.fee,
+            fee_currency=word.fee_currency or quote,
         )
+        (fill,) = executions(intent, said, "", quote=quote, now_ns=now_ns)
         journal.resolved(intent, [(fill, Decimal(0))], OrderState.FILLED, said, is_new=True)
         made.append(name)
     return made

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import urllib.request
 from collections import Counter
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ class Native:
 
     def rows(self, query: str) -> list[Any]:
         try:
-            with sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True) as db:
+            with closing(sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True)) as db:
                 return db.execute(query).fetchall()
         except sqlite3.OperationalError:  # it is not there yet, or has no tables yet
             return []

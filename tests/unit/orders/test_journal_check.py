@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -275,6 +278,29 @@ def test_an_old_record_that_is_damaged_stops_no_start_and_the_full_check_names_i
     (problem,) = journal.problems()
     assert "(FILL of OLD-1): its checksum is wrong" in problem
     finished(journal, 100)  # trading goes on
+    journal.close()
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_full_check_leaves_the_journal_its_locks(
+    path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    """Without them another process takes the log away under a writer that goes on."""
+    monkeypatch.setattr(journal_check, "_AHEAD_BYTES", 0 if large else 1 << 30)
+    many(path, 40)
+    journal = opened(path)
+    with closing(Journal.reading(path)) as reading:
+        assert reading.problems() == []
+    taking = (
+        "import sqlite3, sys\n"
+        "db = sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None)\n"
+        "print(db.execute('PRAGMA journal_mode=DELETE').fetchone()[0])"
+    )
+    taken = subprocess.run(
+        [sys.executable, "-c", taking, str(path)], capture_output=True, text=True, check=False
+    )
+    assert "database is locked" in taken.stderr, taken.stdout
+    finished(journal, 100)
     journal.close()
 
 
