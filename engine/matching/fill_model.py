@@ -43,7 +43,7 @@ from nautilus_trader.model import (
 from fairlead.engine.matching.closing import Closing
 from fairlead.engine.matching.native import HeldRules, new_order_of
 from fairlead.engine.matching.orders import NewOrder
-from fairlead.engine.matching.shadow import Shadow
+from fairlead.engine.matching.shadow import Decided, Shadow
 from fairlead.engine.matching.shown import Shown
 from fairlead.engine.matching.taking import ZERO, Offer, walk
 from fairlead.engine.matching.tape import Tape
@@ -63,6 +63,10 @@ class _Change(msgspec.Struct, frozen=True):
     ts: int
     number: str
     apply: Callable[[], None]
+
+    def apply_to(self, shadow: Shadow) -> None:
+        shadow.commanded_ns = self.ts
+        self.apply()
 
 
 def _turn_of(change: _Change) -> tuple[int, int, str]:
@@ -117,10 +121,11 @@ class MarketFills(FillModel):
         held: Mapping[str, HeldRules] | None = None,
         tier_prices: Mapping[str, TierPrice | None] | None = None,
         asked: Callable[[str], Sequence[Change]] = lambda _: (),
+        decided: list[Decided] | None = None,
     ) -> None:
         """`tier_prices`: by venue, where a dealer's ladders are its books. `asked`: the changes
         that an order was commanded, since NautilusTrader drops the trigger of one that it takes for
-        triggered."""
+        triggered. `decided`: see `Shadow`."""
         super().__init__()
         self._asked_changes = asked
         self._held = dict(held or {})
@@ -142,6 +147,7 @@ class MarketFills(FillModel):
                     consumes=consumes,
                     queues=queues,
                     tier_price=tiers.get(str(instrument_id.venue)),
+                    decided=decided,
                 ),
             )
             for instrument_id, one in instruments.items()
@@ -203,6 +209,7 @@ class MarketFills(FillModel):
         new, left = self._asked(order), order.leaves_qty.as_decimal()
         if new is not None and left > 0 and not line.shadow.has_due(new.id):
             now = self._closing.clock.timestamp_ns()
+            line.shadow.commanded_ns = now
             line.shadow.accept(msgspec.structs.replace(new, quantity=left), now)
             line.seen[new.id] = order.event_count
 
@@ -272,7 +279,7 @@ class MarketFills(FillModel):
         changes = deque(sorted(self._changes(line), key=_turn_of))
         while at < end:
             while changes and changes[0].ts < tape.times[at]:
-                changes.popleft().apply()
+                changes.popleft().apply_to(shadow)
             until = bisect_right(tape.times, changes[0].ts, at, end) if changes else end
             if shadow.is_idle:  # most of the time
                 self._pass_over(line, at, until, is_over=is_over and until == end)
@@ -281,7 +288,7 @@ class MarketFills(FillModel):
                 at = shadow.hear(tape.events, at, until, tape.lasts)
         line.at = max(line.at, end)
         for change in changes:
-            change.apply()
+            change.apply_to(shadow)
 
     def _pass_over(self, line: _Line, begin: int, end: int, *, is_over: bool) -> None:
         tape, shadow, iid = line.tape, line.shadow, line.instrument.id

@@ -21,6 +21,7 @@ from fairlead.engine.matching.working import NOT_AT_ONCE, NOT_WHOLE, Working
 from fairlead.engine.orders.model import TierPrice
 
 HEARD_MAX = 512  # events that are looked at together
+Decided = tuple[str, int, Decimal, Decimal]  # order, when, price, quantity
 Reducible = Callable[[NewOrder], Decimal]
 
 
@@ -39,12 +40,17 @@ class Shadow:
         consumes: bool,
         queues: bool,
         tier_price: TierPrice | None = None,
+        decided: list[Decided] | None = None,
     ) -> None:
+        """`decided` is to have each fill, when it was: the other exchange may book it later, or not
+        at all."""
         self.market = KernelMarket(instrument, tier_price)
         self._working = Working(self.market, self, queues=queues, consumes=consumes, judges=False)
         self._reducible = reducible
         self._due: dict[str, tuple[NewOrder, list[Offer]]] = {}
         self.in_vain: set[str] = set()  # released and not filled at once: to be ended
+        self.commanded_ns = 0  # when what is carried out now came
+        self._decided = decided
 
     # -- what the other exchange did -----------------------------------------------------------
 
@@ -177,6 +183,9 @@ class Shadow:
         if part > 0:
             order.filled += part
             self._due.setdefault(order.id, (order.new, []))[1].append((price, part))
+            if self._decided is not None:
+                now = max(self.market.now_ns, self.commanded_ns)
+                self._decided.append((order.id, now, price, part))
         if order.remaining <= 0 or part < quantity:
             self.end(order, "")
         return max(part, ZERO)

@@ -1,10 +1,11 @@
 """A run's orders beside those of its commands in a backtest, event by event: what differs, and why.
 
-Pure: rows in, differences out. Each order has at most one difference, its first. It is explained by
-the first of these that fits:
+Pure: rows in, differences out. Each order has at most one difference: its first that is more than a
+fee, else its first. It is explained by the first of these that fits:
 
 - `refusal`: one of both was refused, by the venue or by the gate (within a gap that of the backtest
-  is the gap's doing).
+  is the gap's doing); or it is the same where the backtest refuses what the run did, and no more:
+  what an order takes, or stands before, the others have no more.
 - `fee`: the same execution, at another fee, or called a maker's in one and a taker's in the other.
   What the venue did not tell of it, maker or taker, differs from neither.
 - `gap`: the data lacks what the run saw while the order lived, or says itself that it lacks some.
@@ -12,9 +13,10 @@ the first of these that fits:
 - `exit`: a reduce-only order that rests was cut to its strategy's position in one of both only: a
   backtest does it by a command, a paper run when it fills, a venue without such orders never.
 - `queue`: a maker's execution at the order's own limit came earlier, later or not at all; one that
-  came earlier is there without a queue. So may a stop's rest: NautilusTrader calls it a taker's.
-- `booking`: the same is executed at the order's own limit, and a backtest books it later: its
-  NautilusTrader asks about a resting order at the next event that reaches it.
+  came earlier is there without a queue, and one that came later is none of a paper run, which
+  reckons queues as a backtest does. So may a stop's rest: NautilusTrader calls it a taker's.
+- `booking`: the matching decided on the same, then; the backtest books it later, as NautilusTrader
+  asks about a resting order at the next event that reaches it, or never, as it ended before.
 - `liquidity`: a live order took behind a trade that the book did not show yet, at that trade's
   price in one of both: how much the trade left of its level no data tells, so the backtest gives
   no more than was shown less what was traded. Or the backtest took what the next book tells had
@@ -143,12 +145,15 @@ def events_of(row: Row | None) -> list[Event]:
     if row["ts_accepted"]:
         found.append(Event("accepted", row["ts_accepted"]))
     for fill in row["fills"]:
-        detail = (plain(fill["quantity"]), plain(fill["price"]))
         amount, _, currency = (fill["fee"] or "").partition(" ")
         fee = (f"{plain(amount or '0')} {currency}".strip(), fill["liquidity"])
-        found.append(Event("fill", fill["ts_event"], detail, fee))
+        found.append(Event("fill", fill["ts_event"], _detail(fill), fee))
     found.append(Event(_ENDS.get(row["status"], "open"), row["ts_last"]))
     return found
+
+
+def _detail(fill: Row) -> tuple[str, str]:
+    return plain(fill["quantity"]), plain(fill["price"])
 
 
 def plain(number: str) -> str:
@@ -164,6 +169,7 @@ def compared(
     lacking: Sequence[Lack],
     latencies: Sequence[Variant] = (),
     queueless: Variant | None = None,
+    as_refused: Variant | None = None,
     slack_ns: int = 0,
     until_ns: int | None = None,
     cuts_at_fills: bool = False,
@@ -178,11 +184,16 @@ def compared(
     slack = Slack(ns=slack_ns, until_ns=until_ns, fees=_roundings(rows, replayed.values()))
     for row in rows:
         other = replayed.get(row["client_order_id"])
-        pair = _first(events_of(row), events_of(other), slack)
+        events = events_of(row), events_of(other)
+        pair = _first(*events, slack, but_fees=True) or _first(*events, slack)
         if pair is None:
             continue
         cut = _cut(row, other, rows if cuts_at_fills else ())
-        kind, why = _explained(row, other, pair, lacking, latencies, queueless, slack, cut)
+        kind, why = _explained(row, other, pair, lacking, slack, cut)
+        if kind == UNEXPLAINED:
+            kind, why = _like_another(row, latencies, as_refused, slack)
+        if kind == UNEXPLAINED:
+            kind, why = _queued(row, pair, queueless, is_paper=cuts_at_fills)
         prices = (behind or {}).get(row["client_order_id"], ())
         if kind == UNEXPLAINED and (price := _took_behind(row, pair, prices)) is not None:
             kind, why = LIQUIDITY, f"what was left at {price} the book told only later"
@@ -223,12 +234,14 @@ def _decimals(rows: Iterable[Row]) -> dict[str, int]:
     return found
 
 
-def _first(mine: Sequence[Event], theirs: Sequence[Event], slack: Slack) -> Pair | None:
+def _first(
+    mine: Sequence[Event], theirs: Sequence[Event], slack: Slack, *, but_fees: bool = False
+) -> Pair | None:
     for one, other in zip_longest(mine, theirs):
         if one is None or other is None:
             return one, other
         same = (one.what, one.detail) == (other.what, other.detail)
-        same = same and _is_same_fee(one.fee, other.fee, slack)
+        same = same and (but_fees or _is_same_fee(one.fee, other.fee, slack))
         if one.what == other.what == "refused":  # by whomever: nothing of it traded in either
             return None
         if not same or not _is_same_time(one, other, slack):
@@ -260,12 +273,10 @@ def _explained(
     other: Row | None,
     pair: Pair,
     lacking: Sequence[Lack],
-    latencies: Sequence[Variant],
-    queueless: Variant | None,
     slack: Slack,
     cut: str | None,
 ) -> tuple[str, str]:
-    """Class and reason."""
+    """Class and reason, by the order alone."""
     mine, theirs = pair
     gap = _gap(row, other, lacking)
     refused = {one.what for one in pair if one is not None} & {"refused"} or other is None
@@ -280,27 +291,45 @@ def _explained(
         return LATENCY, f"arrived {(theirs.ts - mine.ts) / 1e6:+.3f} ms apart"
     if cut is not None:
         return EXIT, cut
+    if _is_decided(row, other, slack):
+        return BOOKING, "the same, decided then: NautilusTrader books it later, or not at all"
+    return UNEXPLAINED, ""
+
+
+def _like_another(
+    row: Row, latencies: Sequence[Variant], as_refused: Variant | None, slack: Slack
+) -> tuple[str, str]:
+    """Class and reason, where another assumption gives what the run had."""
+    if _is_same_but_booked(row, as_refused, slack):
+        assert as_refused is not None
+        return REFUSAL, f"the same {as_refused.words}"
     for one in latencies:
         known = one.rows.get(row["client_order_id"])
         if known is not None and _same_fills(row, known, slack):
             return LATENCY, f"the same {one.words}"
-    kind, why = _queued(row, pair, queueless)
-    if kind == UNEXPLAINED and _is_booked_later(row, other, slack):
-        return BOOKING, "the same in all, which the backtest books with a later event"
-    return kind, why
+    return UNEXPLAINED, ""
 
 
-def _is_booked_later(row: Row, other: Row | None, slack: Slack) -> bool:
-    """Whether each time that the backtest books is of all that the run had until then, and no more,
-    at the order's own limit."""
-    if other is None or not row["fills"] or len(row["fills"]) < len(other["fills"]):
+def _is_same_but_booked(row: Row, variant: Variant | None, slack: Slack) -> bool:
+    """Whether the variant has the same executions, were it at another fee, or booked later."""
+    known = None if variant is None else variant.rows.get(row["client_order_id"])
+    if known is None:
         return False
-    if {plain(one["price"]) for one in (*row["fills"], *other["fills"])} - _own(row):
+    is_same = _first(_trading(row), _trading(known), slack, but_fees=True) is None
+    return is_same or _is_decided(row, known, slack)
+
+
+def _is_decided(row: Row, other: Row | None, slack: Slack) -> bool:
+    """Whether the matching of the backtest decided on just these fills, whenever they were booked,
+    and if they were."""
+    if other is None or not row["fills"] or not other.get("decided"):
         return False
-    times = sorted({one["ts_event"] for one in other["fills"]})
-    alike = all(_filled_by(row, ts + slack.ns) == _filled_by(other, ts) for ts in times)
-    last = max(one["ts_event"] for one in row["fills"])
-    return alike and bool(times) and times[-1] >= last - slack.ns
+    decided = _fills(other["decided"])
+    return _first(_fills(row["fills"]), decided, slack, but_fees=True) is None
+
+
+def _fills(rows: Iterable[Row]) -> list[Event]:
+    return [Event("fill", one["ts_event"], _detail(one)) for one in rows]
 
 
 def _own(row: Row) -> set[str]:
@@ -373,13 +402,14 @@ def _is_same_fill(mine: Event, theirs: Event, slack: Slack) -> bool:
 
 
 def _same_fills(row: Row, other: Row, slack: Slack) -> bool:
-    mine, theirs = (
-        [event for event in events_of(one) if event.what != "accepted"] for one in (row, other)
-    )
-    return _first(mine, theirs, slack) is None
+    return _first(_trading(row), _trading(other), slack) is None
 
 
-def _queued(row: Row, pair: Pair, queueless: Variant | None) -> tuple[str, str]:
+def _trading(row: Row) -> list[Event]:
+    return [event for event in events_of(row) if event.what != "accepted"]
+
+
+def _queued(row: Row, pair: Pair, queueless: Variant | None, *, is_paper: bool) -> tuple[str, str]:
     mine, theirs = pair
     own = _own(row)
     fills = [one for one in pair if one is not None and one.what == "fill"]
@@ -389,12 +419,16 @@ def _queued(row: Row, pair: Pair, queueless: Variant | None) -> tuple[str, str]:
         odd = [one for one in odd if one is not theirs or one.detail[1] not in own]
     if odd:
         return UNEXPLAINED, "no assumption of the backtest gives it"
-    if theirs is not None and theirs.what == "fill" and (mine is None or mine.what != "fill"):
+    is_earlier = theirs is not None and theirs.what == "fill"
+    if is_earlier and mine is not None and mine.what == "fill":
+        assert theirs is not None
+        is_earlier = theirs.ts < mine.ts
+    if is_earlier and is_paper:
+        return UNEXPLAINED, "a paper run reckons the queue as the backtest does"
+    if is_earlier:
         return QUEUE, "longer than what was displayed"
     if mine is None or mine.what != "fill":
         return UNEXPLAINED, "the same executions, and another end"
-    if theirs is not None and theirs.what == "fill" and theirs.ts < mine.ts:
-        return QUEUE, "longer than what was displayed"
     known = None if queueless is None else queueless.rows.get(row["client_order_id"])
     if known is not None and _filled_by(known, mine.ts) >= _filled_by(row, mine.ts):
         return QUEUE, "shorter than what was displayed"

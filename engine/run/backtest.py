@@ -46,6 +46,7 @@ from fairlead.engine.guard.simulated import coming_anew, simulate
 from fairlead.engine.matching.closing import Closing, closing
 from fairlead.engine.matching.fill_model import MarketFills
 from fairlead.engine.matching.native import HeldRules
+from fairlead.engine.matching.shadow import Decided
 from fairlead.engine.observe.orders_file import order_rows
 from fairlead.engine.observe.summary import RunSummary, trading
 from fairlead.engine.orders.live import STOP_KINDS
@@ -162,6 +163,7 @@ def run_backtest(
     spends: str = "",
     latency: Latency | None = None,
     strategies: Sequence[ResolvedStrategy] | None = None,
+    decided: list[Decided] | None = None,
 ) -> RunResult:
     """Run every strategy of the config over the catalog's data.
 
@@ -171,6 +173,7 @@ def run_backtest(
     another in one process, whose engines write no log.
     `latency` is that of the commands, where it is not what the config says; `strategies` stand in
     place of the config's.
+    `decided` is to have every fill when the matching decided on it, in a book that is known.
     `spends` is the study whose held-out span this is to be: of others that is refused.
     `progress` is called with the fraction done now and then. SIGINT, SIGTERM or SIGHUP end the run
     in order at the next event, and what was done until then is summed up: exit code 130 and a note.
@@ -186,10 +189,10 @@ def run_backtest(
         if shared is not None:
             data = shared.prepared(loaded)
             _require_open(loaded, data, spends)
-            return _run(resolved, data, notes, watched, monotonic, marks, latency)
+            return _run(resolved, data, notes, watched, monotonic, marks, latency, decided)
         with Prepared(select(loaded.config, catalog)) as data:
             _require_open(loaded, data, spends)
-            return _run(resolved, data, notes, watched, monotonic, marks, latency)
+            return _run(resolved, data, notes, watched, monotonic, marks, latency, decided)
 
 
 def _require_open(loaded: LoadedConfig, data: Prepared, spends: str) -> None:
@@ -206,6 +209,7 @@ def _run(
     monotonic: Callable[[], float],
     with_marks: bool,
     latency: Latency | None,
+    decided: list[Decided] | None,
 ) -> RunResult:
     loaded, selection = resolved.loaded, prepared.selection
     latency = latency or latency_of(loaded)
@@ -227,7 +231,7 @@ def _run(
         node.add_actor(_marking(marks, parts.run_state, selection))
     arrivals = simulate(parts.run_state, parts.gate, latency.kernel_ns, latency.draws(loaded))
     node.add_actor(arrivals)
-    ends = true_fills(loaded, selection, node, parts, latency)
+    ends = true_fills(loaded, selection, node, parts, latency, decided)
     node.add_strategy(ends)
     for strategy in parts.strategies:
         node.add_strategy(strategy)
@@ -243,6 +247,8 @@ def _run(
         raise FairleadError("BACKTEST-FAILED", str(error), int(Exit.FAILED)) from error
     finally:
         gc.unfreeze()
+    if decided is not None:
+        node.finish_fills()
     if ends.error is not None:
         raise ends.error
     wall_secs = monotonic() - began
@@ -341,6 +347,7 @@ def true_fills(
     node: Engine,
     parts: Parts,
     latency: Latency | None = None,
+    decided: list[Decided] | None = None,
 ) -> Closing:
     """Give the exchanges that know a book our own fills; what is returned has to be in the run."""
     simulated = loaded.config.simulated
@@ -374,6 +381,7 @@ def true_fills(
         held=held,
         tier_prices={name: can.tier_price for name, can in capabilities(loaded).items()},
         asked=approvals.asked,
+        decided=decided,
     )
     node.fill_by(deep, fills)
     return ends

@@ -290,9 +290,13 @@ class Engine:
         self._engine.end()
         return self._engine.get_result()
 
-    def _next(self, parts: list[_Part], following: list[_Part]) -> None:
+    def finish_fills(self) -> None:
+        """The fill model comes to the end of what is run now."""
         if self._turn is not None and self._parts:
             self._turn()
+
+    def _next(self, parts: list[_Part], following: list[_Part]) -> None:
+        self.finish_fills()
         for part in self._parts:
             if part.is_book:
                 self._updates[part.instrument_id] += part.changes

@@ -27,6 +27,7 @@ from fairlead.engine.run.replayed import (
     commands,
     config_of,
     replay,
+    usual_ns,
 )
 
 MODES = ("live", "paper")  # what happened, and not what a backtest says of it
@@ -63,7 +64,7 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
     told("the inputs")
     tops, inputs, last_ns = _inputs(run, catalog, loaded.config.instruments, span)
     lacking = [*_unlike(run, tops), *_gaps(catalog, loaded, span)]
-    played = commands(rows, slack_ns)
+    played = commands(rows, slack_ns, usual_ns(loaded, rows))
     more: dict[str, Any] = {
         "lacking": lacking,
         "slack_ns": slack_ns,
@@ -76,7 +77,7 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
     if any(one.kind in (parity.UNEXPLAINED, parity.QUEUE) for one in found):
         if is_real:  # on paper it is the same rule
             more["behind"] = _behind(catalog, found, rows, base)
-        found = parity.compared(rows, base, **more, **_variants(loaded, rows, played, told))
+        found = parity.compared(rows, base, **more, **_variants(loaded, rows, base, played, told))
     return Parity(
         run=run.id,
         orders=len(rows),
@@ -124,7 +125,10 @@ def _replayed(
     """Rows by the order's id in the run, and nets."""
     done = replay(loaded, rows, played, words)
     try:
-        theirs = {row["client_order_id"]: row for row in done.result.record().tables["orders"]}
+        theirs = {
+            row["client_order_id"]: {**row, "decided": done.decided.get(row["client_order_id"], ())}
+            for row in done.result.record().tables["orders"]
+        }
         net = {name: Decimal(value) for name, value in done.result.summary.net.items()}
     finally:
         done.result.dispose()
@@ -132,11 +136,19 @@ def _replayed(
 
 
 def _variants(
-    loaded: LoadedConfig, rows: Sequence[Row], played: Sequence[Command], told: Progress
+    loaded: LoadedConfig,
+    rows: Sequence[Row],
+    base: Mapping[str, Row],
+    played: Sequence[Command],
+    told: Progress,
 ) -> dict[str, Any]:
     """The same commands with other assumptions, one at a time."""
     usual = latency_of(loaded).kernel_ns
     found = []
+    as_refused = None
+    if (others := _as_refused(rows, base, played)) is not None:
+        told(words := "where the backtest refuses what the run did, and no more")
+        as_refused = Variant(words=words, rows=_replayed(loaded, rows, others, words)[0])
     for words, delay in (("without a latency", 0), ("with the config's latency", usual)):
         told(words)
         moved = [msgspec.structs.replace(one, due=one.ts + delay) for one in played]
@@ -150,7 +162,33 @@ def _variants(
         ),
     )
     queueless = Variant(words="without a queue", rows=_replayed(bare, rows, played, "")[0])
-    return {"latencies": found, "queueless": queueless}
+    return {"latencies": found, "queueless": queueless, "as_refused": as_refused}
+
+
+def _as_refused(
+    rows: Iterable[Row], base: Mapping[str, Row], played: Iterable[Command]
+) -> list[Command] | None:
+    """The commands without those of orders that the run alone had refused, and with post-only ones
+    as plain limit orders where the backtest alone refuses them. None: there are none of either."""
+    dropped, plain = set[str](), set[str]()
+    for row in rows:
+        name, other = row["client_order_id"], base.get(row["client_order_id"])
+        mine = row["status"] in parity.REFUSED
+        if mine is (other is None or other["status"] in parity.REFUSED):
+            continue
+        if mine:
+            dropped.add(name)
+        elif row["post_only"]:
+            plain.add(name)
+    if not dropped and not plain:
+        return None
+    return [
+        msgspec.structs.replace(one, order={**one.order, "post_only": False})
+        if one.order["client_order_id"] in plain
+        else one
+        for one in played
+        if one.order["client_order_id"] not in dropped
+    ]
 
 
 def _behind(

@@ -31,6 +31,7 @@ from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.guard.building import build_strategy
 from fairlead.engine.guard.strategy import GuardedStrategy
 from fairlead.engine.matching.delays import Delays, Sent
+from fairlead.engine.matching.shadow import Decided
 from fairlead.engine.orders.model import Role, with_role
 from fairlead.engine.research.columns import Row
 from fairlead.engine.research.runs import Run
@@ -57,11 +58,16 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     due: int | None = None
 
 
-def commands(rows: Iterable[Row], late_ns: int = 1) -> list[Command]:
+def commands(rows: Iterable[Row], late_ns: int = 1, typical_ns: int = 0) -> list[Command]:
     """In the order in which they were given; of one moment, what makes room first. A cancel that
-    came too late comes `late_ns` after the last fill: by so much the trade that filled may have
-    been received later."""
-    found = [one for row in rows if row["status"] not in UNSENT for one in _of_order(row, late_ns)]
+    came too late comes when the run's did, as far as one is `typical_ns` on its way, and `late_ns`
+    after the last fill at least: by so much the trade that filled may have been received later."""
+    found = [
+        one
+        for row in rows
+        if row["status"] not in UNSENT
+        for one in _of_order(row, late_ns, typical_ns)
+    ]
     return sorted(found, key=_turn)
 
 
@@ -69,7 +75,7 @@ def _turn(one: Command) -> tuple[int, bool, str]:
     return one.ts, one.what == "submit", str(one.order["client_order_id"])
 
 
-def _of_order(row: Row, late_ns: int) -> Iterator[Command]:
+def _of_order(row: Row, late_ns: int, typical_ns: int) -> Iterator[Command]:
     changes = row["changes"]
     first = changes[0] if changes else row
     answered = row["ts_accepted"] or (row["ts_last"] if row["status"] == "REJECTED" else None)
@@ -89,7 +95,7 @@ def _of_order(row: Row, late_ns: int) -> Iterator[Command]:
     for ts in ends:
         due = ended if ts == taken else None
         if row["status"] == "FILLED":
-            due = max(ts, row["ts_last"]) + late_ns  # it came too late
+            due = max(ts + max(typical_ns, late_ns), row["ts_last"] + late_ns)  # it came too late
         yield Command(ts=ts, what="cancel", order=row, due=due)
     if is_ended and not ends and row["kind"] != "MARKET" and row["time_in_force"] not in AT_ONCE:
         ts = row["ts_last"] if ended is None else ended
@@ -219,10 +225,12 @@ def _order(factory: Any, row: Row, terms: Mapping[str, str | None]) -> Any:
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of the commands. `ids`: by the order's id in the run, its id here."""
+    """What came of the commands. `ids`: by the order's id in the run, its id here; `decided`: by
+    that, its fills when the matching decided on them."""
 
     result: RunResult
     ids: Mapping[str, str]
+    decided: Mapping[str, Sequence[Row]]
 
 
 def recording_of(run: Run, loaded: LoadedConfig) -> Path:
@@ -265,9 +273,10 @@ def _moment(ns: int) -> datetime:
     )
 
 
-def typical_ns(rows: Iterable[Row], default_ns: int) -> int:
-    """From a command to its answer, the middle one of a run."""
+def usual_ns(loaded: LoadedConfig, rows: Iterable[Row]) -> int:
+    """From a command to its answer, the middle one of a run; else the config's latency."""
     found = [row["ts_accepted"] - row["ts_init"] for row in rows if row["ts_accepted"]]
+    default_ns = int(loaded.config.simulated.latency_ms * 1_000_000)
     return max(int(median(found)) if found else default_ns, 1)
 
 
@@ -281,12 +290,16 @@ def replay(
 
     Raises FairleadError as a backtest does.
     """
-    usual = typical_ns(rows, int(loaded.config.simulated.latency_ms * 1_000_000))
-    told = Told(usual, 60_000_000_000)
+    told = Told(usual_ns(loaded, rows), 60_000_000_000)
     resolved = resolve(loaded, "backtest").require()
     strategies = [_in_place_of(loaded, one, played, told) for one in resolved.strategies]
-    result = run_backtest(loaded, latency=AsTold(told, words), strategies=strategies)
-    return Replay(result=result, ids=told.ids)
+    found: list[Decided] = []
+    result = run_backtest(loaded, latency=AsTold(told, words), strategies=strategies, decided=found)
+    decided: dict[str, list[Row]] = {}
+    for name, ts, price, quantity in found:
+        fill = {"ts_event": ts, "price": format(price, "f"), "quantity": format(quantity, "f")}
+        decided.setdefault(name, []).append(fill)
+    return Replay(result=result, ids=told.ids, decided=decided)
 
 
 def _in_place_of(

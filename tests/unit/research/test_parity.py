@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fairlead.engine.research.parity import Difference, compared
+from fairlead.engine.research.parity import Difference, Variant, compared
 
 SECOND_NS = 1_000_000_000
 BEGIN_NS = 1_700_000_000 * SECOND_NS
@@ -115,19 +115,62 @@ def at(secs: int, size: str, price: str = "59282.2") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("theirs", "says"),
+    ("decided", "says"),
     [
-        ([at(3, "0.018"), at(4, "0.03")], "booking"),
-        ([at(4, "0.048")], "booking"),
-        ([at(3, "0.017"), at(4, "0.031")], "unexplained"),  # not what the run had by then
-        ([at(3, "0.018")], "unexplained"),  # and never the rest
-        ([at(3, "0.018"), at(4, "0.03", "59282.1")], "unexplained"),  # at another price
+        ([at(2, "0.016"), at(3, "0.002"), at(4, "0.03")], "booking"),
+        ([at(2, "0.016"), at(3, "0.032")], "unexplained"),  # not what the run had by then
+        ([at(2, "0.016"), at(3, "0.002")], "unexplained"),  # and never the rest
+        ([at(2, "0.016"), at(3, "0.002"), at(4, "0.03", "59282.1")], "unexplained"),
+        ([], "unexplained"),
     ],
 )
-def test_what_is_booked_later_in_one_is_the_same(theirs: list[Any], says: str) -> None:
+@pytest.mark.parametrize("booked", [[at(4, "0.048")], [at(3, "0.018")], []])
+def test_what_was_decided_then_is_the_same_whenever_it_is_booked(
+    decided: list[Any], says: str, booked: list[Any]
+) -> None:
+    """Were it never, as the order ended before NautilusTrader asked about it again."""
     mine = row(at(2, "0.016"), at(3, "0.002"), at(4, "0.03"))
-    (found,) = differences(mine, row(*theirs), slack_ns=1)
+    theirs = row(*booked, status="CANCELED") | {"decided": decided}
+    (found,) = differences(mine, theirs, slack_ns=1)
     assert found.kind == says
+
+
+def test_what_another_order_has_is_refused_to_this_one_where_that_is_refused() -> None:
+    """The backtest refuses O-2, so that O-1 has its size. Were O-2 not refused, O-1 had none."""
+    had = {"O-2": row(at(3, "0.01"), name="O-2", status="REJECTED")}
+    variants = {
+        True: Variant(words="where that is not refused", rows=had | {"O-1": row(at(4, "0.01"))}),
+        False: Variant(words="whatever", rows=had | {"O-1": row(at(3, "0.01"))}),
+    }
+    for is_same, variant in variants.items():
+        (found,) = compared(
+            [row(at(4, "0.01"))],
+            {"O-1": row(at(3, "0.01"))},
+            lacking=(),
+            as_refused=variant,
+            slack_ns=1,
+            cuts_at_fills=True,
+        )
+        assert found.kind == ("refusal" if is_same else "unexplained")
+        assert (found.why == "the same where that is not refused") is is_same
+
+
+def test_on_paper_no_queue_is_longer_than_in_the_backtest() -> None:
+    early, late = row(at(3, "0.01")), row(at(4, "0.01"))
+    kinds = {}
+    for on_paper in (True, False):
+        (found,) = compared([late], {"O-1": early}, lacking=(), slack_ns=1, cuts_at_fills=on_paper)
+        kinds[on_paper] = found.kind
+    assert kinds == {True: "unexplained", False: "queue"}
+
+
+def test_a_fee_hides_nothing_that_comes_after_it() -> None:
+    taker = at(2, "0.01") | {"liquidity": "TAKER"}
+    mine, theirs = row(at(2, "0.01"), at(3, "0.02")), row(taker, at(3, "0.03"))
+    (found,) = differences(mine, theirs, slack_ns=1)
+    assert (found.kind, found.ts) == ("unexplained", BEGIN_NS + 3 * SECOND_NS)
+    (found,) = differences(mine, row(taker, at(3, "0.02")), slack_ns=1)
+    assert (found.kind, found.ts) == ("fee", BEGIN_NS + 2 * SECOND_NS)
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,8 @@ def test_the_end_of_an_order_is_kept_as_the_venue_answered_it(tmp_path: Path) ->
     assert due(asked=asked, ts_cancelled=None)[-1] == (third, taken + 500)
     late = commands([row | {"asked": asked[:1], "status": "FILLED"}], 70)
     assert [one.due for one in late] == [None, taken + 500 + 70], "after the last execution"
+    late = commands([row | {"asked": asked[:1], "status": "FILLED"}], 1, 900)
+    assert [one.due for one in late] == [None, first + 900], "when the run's came"
 
 
 def test_clients_that_count_no_frames_tell_no_events() -> None:
