@@ -137,7 +137,7 @@ class Books:
         paid = fee_in(facts, fee, price)
         self.equity.roll(now_ns)
         self.equity.filled(instrument, facts, signed, price, paid)
-        self.ledger.exposure.mark(instrument, price)
+        self.ledger.exposure.filled_at(instrument, price)
         self._spend(instrument, facts, side, quantity, price, paid, now_ns)
         # What a contract settles in is in no position, though an inverse one's is its base
         is_taken = fee is not None and fee[1] == facts.base != facts.currency

@@ -32,7 +32,8 @@ class Sums:
 
 
 class Entry:
-    """One instrument. `position` is in base units, `mark` the last price seen.
+    """One instrument. `position` is in base units, `mark` the market's last price; until there is a
+    newer one, a fill's where that makes the position worth more.
 
     The sums it is part of: of its venue, of its account name and of the run, in its currency, and
     of its venue in the base currency (None without one); there as soon as `facts` are.
@@ -69,11 +70,13 @@ class Exposure:
     """The sums. `accounts` are account names by NautilusTrader venue name (absent: the venue's).
 
     An order or position of an instrument that is not known yet is counted when `know` tells its
-    facts, an order without a price of its own when the first price comes.
+    facts, an order without a price of its own when the first price comes. `held` has, in order,
+    the instruments of which there is a position.
     """
 
     def __init__(self, accounts: Mapping[str, str] | None = None) -> None:
         self._accounts = dict(accounts or {})
+        self.held: dict[str, None] = {}
         self._entries: defaultdict[str, Entry] = defaultdict(Entry)
         self._waiting: defaultdict[str, dict[str, CountedOrder]] = defaultdict(dict)
         self._by_venue: defaultdict[tuple[str, str], Sums] = defaultdict(Sums)
@@ -127,9 +130,21 @@ class Exposure:
         if entry.position:
             self._refresh(entry)
 
+    def filled_at(self, instrument: str, price: Decimal) -> None:
+        """A fill's price, which is not the market's: it never makes what is held worth less."""
+        entry = self._entries[instrument]
+        mark = entry.mark
+        is_inverse = entry.facts is not None and entry.facts.inverse
+        if mark is None or (price < mark if is_inverse else price > mark):
+            self.mark(instrument, price)
+
     def position_changed(self, instrument: str, position: Decimal) -> None:
         entry = self._entries[instrument]
         entry.position = position
+        if position:
+            self.held[instrument] = None
+        else:
+            self.held.pop(instrument, None)
         self._refresh(entry)
 
     def opened(self, order: CountedOrder, remaining: Decimal) -> None:

@@ -42,6 +42,7 @@ class Look:
     """
 
     __slots__ = (
+        "_held",
         "_known",
         "_ledger",
         "_view",
@@ -77,6 +78,9 @@ class Look:
         self._view = view
         self._ledger = books.ledger
         self._known: dict[str, InstrumentFacts] = {}
+        # What is held, where a limit adds up the positions of several instruments
+        is_summed = limits.venue_exposure or limits.account_exposure
+        self._held = self._ledger.exposure.held if is_summed else {}
         self.books = books
         self.limits = limits
         self.is_simulated = is_simulated  # the exchange
@@ -102,8 +106,12 @@ class Look:
         self.added: Decimal | None = None
 
     def begin(self, order: OrderFacts) -> None:
-        """Read once what the checks of `order` share, and note the market's price."""
+        """Read once what the checks of `order` share, and note the market's price: of whatever is
+        held, too, where a limit is on their sum."""
         self.now_ns = self._view.now_ns()
+        for held in self._held:
+            if held != order.instrument:
+                self.read(held)
         self.able = self.capabilities(order.instrument)
         self.read(order.instrument)
         self._reckon(order)

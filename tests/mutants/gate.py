@@ -293,6 +293,20 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
         T_KNOWN,
     ),
     mutant(
+        "exposure-at-old-prices",
+        RISK,
+        "what else is held is worth what it was when somebody looked last",
+        one("        for held in self._held:\n", "        for held in ():\n"),
+        ("tests/unit/risk/test_exposure.py",),
+    ),
+    mutant(
+        "exposure-at-a-fills-price",
+        RISK,
+        "a fill below the market makes room for more",
+        one("price < mark if is_inverse else price > mark", "price != mark"),
+        ("tests/unit/risk/test_exposure.py",),
+    ),
+    mutant(
         "known-without-limit",
         RISK,
         "what closes a position, and is not compared, lets others come as near",
