@@ -75,6 +75,7 @@ from fairlead.engine.run.keeping import gaps_of, record, traded
 from fairlead.engine.run.kernel import NATIVE_RATE, TRADER_ID, log_path, logger_config, no_log
 from fairlead.engine.run.latency import Latency, latency_of
 from fairlead.engine.run.prepared import Prepared, Shared
+from fairlead.engine.run.stuck import CallbackWatch
 from fairlead.engine.run.summary import summed_up
 
 RUN_ID = "backtest"
@@ -240,7 +241,7 @@ def _run(
     gc.freeze()  # what is loaded stays: the collector need not look at it again and again
     began = monotonic()
     try:
-        with node.interrupts:
+        with node.interrupts, CallbackWatch():
             result: BacktestResult = node.run()
     except RuntimeError as error:
         node.dispose()

@@ -8,6 +8,7 @@ the same callback of a strategy is at work, look after look.
 
 from __future__ import annotations
 
+import inspect
 import queue
 import sys
 import threading
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FrameType
+from typing import Any
 
 import msgspec
 
@@ -154,31 +156,48 @@ class StopGuard:
 
 def blocker(frame: FrameType, blocks: str) -> str:
     """Which strategy's callback is at work in the stack of `frame`, and where; what it `blocks`."""
+    found = at_work(frame)
+    if found is None:
+        return f"{blocks} is blocked ({_place(frame.f_code, frame.f_lineno)})"
+    return f"strategy {found[0]} blocks {blocks} in {found[1]} ({found[2]})"
+
+
+def at_work(frame: FrameType | None) -> tuple[str, str, str] | None:
+    """The strategy, its callback, and the place, where one is in the stack of `frame`."""
     stack = list(_outwards(frame))
-    if (found := _callback(stack)) is not None:
-        outer, name = found
-        own = next(one for one in stack if one.f_code.co_filename == outer.f_code.co_filename)
-        return (
-            f"strategy {name} blocks {blocks} in {outer.f_code.co_name} "
-            f"({_place(own.f_code, own.f_lineno)})"
-        )
-    return f"{blocks} is blocked ({_place(frame.f_code, frame.f_lineno)})"
+    if (found := _callback(stack)) is None:
+        return None
+    outer, name = found
+    own = next(one for one in stack if one.f_code.co_filename == outer.f_code.co_filename)
+    return name, outer.f_code.co_name, _place(own.f_code, own.f_lineno)
 
 
 class SameCallback:
     """The `ask` of a run without a loop: it goes on as long as no strategy's callback is at work
-    that was so at the last look."""
+    that was so at the last look.
+
+    A call is known by its code and by what it was told, and not by its frame: who keeps a frame may
+    be the last who does, and NautilusTrader's objects among its locals belong to one thread.
+    """
 
     def __init__(self) -> None:
-        self._owner = threading.get_ident()
-        self._last: FrameType | None = None
+        self.owner = threading.get_ident()
+        self._last: tuple[CodeType, Any] | None = None
 
     def __call__(self, goes_on: Callable[[], None]) -> None:
-        frame = sys._current_frames().get(self._owner)
-        found = _callback(list(_outwards(frame)))
-        if found is None or found[0] is not self._last:
+        found = _callback(list(_outwards(sys._current_frames().get(self.owner))))
+        call = None if found is None else _call(found[0])
+        last, self._last = self._last, call
+        if call is None or last is None or call[0] is not last[0] or call[1] is not last[1]:
             goes_on()
-        self._last = None if found is None else found[0]
+
+
+def _call(frame: FrameType) -> tuple[CodeType, Any]:
+    """The code that is called, and the event that it is told; None where it is told nothing."""
+    code = frame.f_code
+    at = 1 if code.co_argcount > 1 else code.co_argcount + code.co_kwonlyargcount
+    has = code.co_argcount > 1 or code.co_flags & inspect.CO_VARARGS
+    return code, frame.f_locals.get(code.co_varnames[at]) if has else None
 
 
 def _callback(stack: Sequence[FrameType]) -> tuple[FrameType, str] | None:
