@@ -82,7 +82,7 @@ class StrategyBrackets:
         side: OrderSide,
         quantity: Quantity,
         stop: Price,
-        target: Price | Sequence[Price],
+        targets: Sequence[Price],
         entry: Price | None,
         stop_limit: Price | None,
         options: dict[str, Any],
@@ -100,7 +100,6 @@ class StrategyBrackets:
             away = 1 - STOP_SLACK if plain is Side.BUY else 1 + STOP_SLACK
             leaving = OrderSide.SELL if plain is Side.BUY else OrderSide.BUY
             stop_limit = guard.round_price(instrument_id, leaving, stop.as_decimal() * away)
-        targets = [target] if isinstance(target, Price) else list(target)
         options["tags"] = with_role(options.get("tags"), Role.ENTRY)
         factory = strategy.order_factory
         if entry is None:

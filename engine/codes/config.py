@@ -128,6 +128,10 @@ CODES: dict[str, Code] = {
         "a strategy's `__init__` can't be given its config, or wants more than that",
         "write `def __init__(self, config: C)`, and `super().__init__(config)` in it",
     ),
+    "E-CFG-067": Code(
+        "a callback of a strategy can't be called with what it is told",
+        "write it as the line says; the names of its arguments are free",
+    ),
     "E-CFG-070": Code(
         "the catalog lacks what the backtest needs",
         "import or record it; `fairlead data ls FOLDER`",

@@ -253,6 +253,14 @@ RUNNING: dict[str, Code] = {
     ),
     "BALANCE-IDLE": Code("a simulated balance that nothing trades", "remove or respell it"),
     "DATA-ORDER": Code("a strategy was not told for long; others go on", "the log names it"),
+    "STRATEGY-STOPPED": Code(
+        "a strategy stopped itself; the run goes on without it",
+        "look what it left open; `self.shutdown_system(reason)` ends the run instead",
+    ),
+    "CALLBACK-STUCK": Code(
+        "a callback of a strategy has been at work for long, and a backtest waits for it",
+        "mend the line of the strategy that is named, or wait; Ctrl-C ends the run",
+    ),
     "WRONG-THREAD": Code(
         "a strategy was used from another thread; nothing was done",
         "hand it over by a queue, and take it out in a callback",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.config.problems import ConfigError, ConfigProblem, KeyPath, told_once
 from fairlead.engine.config.resolved import ResolvedStrategy
 from fairlead.engine.config.strategies import raised
+from fairlead.engine.guard.signatures import unfit
 from fairlead.engine.guard.strategy import guard
 
 
@@ -26,8 +27,11 @@ def build_strategy(loaded: LoadedConfig, resolved: ResolvedStrategy) -> Any:
         expected = "a strategy whose orders pass the risk gate"
         problem = loaded.problem(path, "E-CFG-059", expected=expected, came=str(error))
         raise ConfigError([problem]) from error
-    if (unfit := _signature(loaded, resolved, path)) is not None:
-        raise ConfigError([unfit])
+    if (wrong := _signature(loaded, resolved, path)) is not None:
+        raise ConfigError([wrong])
+    is_plain = bool(getattr(wrapped, "_guard_is_plain"))  # noqa: B009 - a class of ours by now
+    if wrongs := list(_callbacks(loaded, cls, is_plain, path)):
+        raise ConfigError(wrongs)
     try:
         return wrapped(resolved.configured.config)
     except KeyboardInterrupt:
@@ -60,6 +64,17 @@ def _signature(
             hint=f"write `{wanted}`, with `super().__init__(config)` in it",
         )
     return None
+
+
+def _callbacks(
+    loaded: LoadedConfig, cls: type[Any], is_plain: bool, path: KeyPath
+) -> Iterator[ConfigProblem]:
+    """Callbacks that can't be called with what they are told: a run would end at the first."""
+    for wanted, came, why in unfit(cls, is_plain=is_plain):
+        expected = f"callbacks of {cls.__name__} to take what they are told"
+        yield loaded.problem(
+            path, "E-CFG-067", expected=expected, came=f"{came}, {why}", hint=f"write `{wanted}`"
+        )
 
 
 def build_strategies(loaded: LoadedConfig, resolved: Iterable[ResolvedStrategy]) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from fairlead.engine.guard.callback_names import BOOKS, CALLBACKS, LIFECYCLE, MOVES, STOPPING
 from fairlead.engine.guard.guard import Guard
 from fairlead.engine.guard.handover import Raised
+from fairlead.engine.guard.signatures import misfit
 from fairlead.engine.guard.turns import KEYS
 from fairlead.engine.risk.view import price_of, side_of
 
@@ -128,7 +129,7 @@ def _lifecycle(name: str, user: Callback) -> Callback:
         try:
             return user(self, *args)
         except BaseException as error:
-            self._guard.stop.fault(name, error)
+            self._guard.stop.fault(name, misfit(error, user, name))
             return {} if name == "on_save" else None
 
     return callback

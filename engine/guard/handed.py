@@ -1,13 +1,73 @@
-"""What a strategy hands over as an order, looked at before anything is done with it."""
+"""What a strategy hands over, looked at before anything is done with it."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
 
-from nautilus_trader.model import Price
+from nautilus_trader.model import InstrumentId, OrderSide, Position, Price, Quantity
 
-from fairlead.engine.orders.model import Side, TriggerCondition
+from fairlead.engine.orders.model import Role, Side, TriggerCondition
 from fairlead.engine.orders.trigger import default_condition
+
+_SIDES = (OrderSide.BUY, OrderSide.SELL)
+_PRICE = "a nautilus_trader.model.Price", "write self.round_price(instrument_id, side, value)"
+# Of an argument by its name: what it has to be, and how one is made; any other is a price
+_EXPECTED: Final[Mapping[str, tuple[type, str, str]]] = {
+    "instrument_id": (
+        InstrumentId,
+        "a nautilus_trader.model.InstrumentId",
+        'write InstrumentId.from_str("SYMBOL.VENUE")',
+    ),
+    "quantity": (
+        Quantity,
+        "a nautilus_trader.model.Quantity",
+        "write self.round_quantity(instrument_id, value)",
+    ),
+    "role": (Role, "a fairlead.Role", "write role=Role.STOP, or another of its names"),
+}
+
+
+def require(**handed: Any) -> None:
+    """Raises TypeError, with its name and how it is made, for an argument of another type."""
+    for name, value in handed.items():
+        kind, what, how = _EXPECTED.get(name, (Price, *_PRICE))
+        if not isinstance(value, kind):
+            raise TypeError(f"{name}: expected {what}, {_told(value)} came; {how}")
+
+
+def require_given(**handed: Any) -> None:
+    """The same; what is None was not given."""
+    for name, value in handed.items():
+        if value is not None:
+            require(**{name: value})
+
+
+def require_side(side: Any) -> OrderSide:
+    """`side`. Raises TypeError for what is neither side of an order."""
+    if side not in _SIDES:
+        raise TypeError(
+            f"side: expected a nautilus_trader.model.OrderSide, {_told(side)} came; write "
+            "OrderSide.BUY or OrderSide.SELL"
+        )
+    return side  # type: ignore[no-any-return]
+
+
+def exact(value: Any) -> Decimal:
+    """A number that a strategy gave, as it is written. Raises TypeError for a float and for what is
+    no number at all, ValueError for text that is none and for what is not finite."""
+    if isinstance(value, Price | Quantity):
+        return value.as_decimal()
+    if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
+        raise TypeError(f"expected an exact number, {_told(value)} came; use Decimal or text")
+    try:
+        number = Decimal(value)
+    except ArithmeticError:
+        raise ValueError(f"expected an exact number, the text {value!r} came") from None
+    if not number.is_finite():
+        raise ValueError(f"expected a finite number, {value} came")
+    return number
 
 
 def chosen_condition(side: Side, wanted: TriggerCondition | str | None) -> TriggerCondition:
@@ -27,6 +87,20 @@ def require_order(order: Any) -> Any:
     if not hasattr(order, "order_type"):
         raise TypeError(f"expected an order of self.order_factory, {order!r} came")
     return order
+
+
+def require_position(position: Any) -> Any:
+    """`position`. Raises TypeError for what is none."""
+    if not isinstance(position, Position):
+        raise TypeError(f"expected a position of self.cache, {_told(position)} came")
+    return position
+
+
+def _told(value: Any) -> str:
+    if value is None:
+        return "None"
+    kind = "text" if isinstance(value, str) else type(value).__name__
+    return f"the {kind} {value!r}" if kind == "text" else f"the {kind} {value}"
 
 
 def require_marketable(side: Side, trigger: Price, limit: Price) -> None:

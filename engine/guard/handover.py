@@ -67,6 +67,17 @@ class HandOver:
             if live.strategy == self._core.id and wanted in (None, live.instrument)
         ]
 
+    def require_known(self, instrument_id: InstrumentId) -> None:
+        """Raises ValueError for an instrument of which the run has nothing, and never will."""
+        core, name = self._core, str(instrument_id)
+        if name in core.run.instruments or (core.id, name) in core.gate.ledger.by_strategy:
+            return
+        is_id = isinstance(instrument_id, InstrumentId)
+        if is_id and core.strategy.cache.instrument(instrument_id) is not None:
+            return
+        known = ", ".join(core.run.instruments)
+        raise ValueError(f"expected an instrument of this run ({known}), {name} came")
+
     def own_position(self, instrument_id: InstrumentId) -> Decimal:
         """Signed base units, fees in base currency taken off."""
         key, ledger = (self._core.id, str(instrument_id)), self._core.gate.ledger

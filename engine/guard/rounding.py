@@ -8,16 +8,18 @@ from typing import Any
 from nautilus_trader.common import Cache
 from nautilus_trader.model import InstrumentId, OrderSide, Price, Quantity
 
+from fairlead.engine.guard.handed import exact, require, require_side
+
 
 def round_price(
     cache: Cache, instrument_id: InstrumentId, side: OrderSide, price: Decimal | Price | int | str
 ) -> Price:
     """A BUY never pays more, a SELL never gets less.
 
-    Raises ValueError for an instrument that the cache has not, TypeError for a float.
+    Raises ValueError for an instrument that the cache has not, TypeError for a float or no side.
     """
     instrument = _instrument(cache, instrument_id)
-    rounding = ROUND_FLOOR if side == OrderSide.BUY else ROUND_CEILING
+    rounding = ROUND_FLOOR if require_side(side) == OrderSide.BUY else ROUND_CEILING
     step = instrument.price_increment.as_decimal()
     return Price.from_str(_on_grid(price, step, instrument.price_precision, rounding))
 
@@ -36,6 +38,7 @@ def round_quantity(
 
 
 def _instrument(cache: Cache, instrument_id: InstrumentId) -> Any:
+    require(instrument_id=instrument_id)
     instrument = cache.instrument(instrument_id)
     if instrument is None:
         raise ValueError(f"expected an instrument of this run, {instrument_id} is none")
@@ -44,8 +47,5 @@ def _instrument(cache: Cache, instrument_id: InstrumentId) -> Any:
 
 def _on_grid(value: Any, step: Decimal, precision: int, rounding: str) -> str:
     """`value` in whole steps, written with `precision` digits."""
-    if isinstance(value, float):
-        raise TypeError(f"expected an exact number, the float {value!r} came; use Decimal or text")
-    exact = value.as_decimal() if isinstance(value, Price | Quantity) else Decimal(value)
-    steps = (exact / step).to_integral_value(rounding=rounding)
+    steps = (exact(value) / step).to_integral_value(rounding=rounding)
     return f"{steps * step:.{precision}f}"

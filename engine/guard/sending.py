@@ -19,7 +19,7 @@ from nautilus_trader.model import (
 
 from fairlead.engine.guard.core import Core
 from fairlead.engine.guard.denied import DeniedOrders, NoOrder
-from fairlead.engine.guard.handed import require_order
+from fairlead.engine.guard.handed import require_given, require_order
 from fairlead.engine.guard.run_state import DenialRecord
 from fairlead.engine.guard.stop import Stop
 from fairlead.engine.orders.approved import Approved
@@ -178,6 +178,7 @@ class Sending:
     ) -> bool:
         """Whether the gate lets an order become this; what it refuses is told."""
         core, view = self._core, self._core.ready()
+        require_given(quantity=quantity, price=price, trigger_price=trigger_price)
         if self.denied.has(client_order_id, "modify"):
             return False
         order = core.strategy.cache.order(client_order_id)

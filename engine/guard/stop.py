@@ -12,6 +12,7 @@ from nautilus_trader.model import ClientOrderId, InstrumentId
 
 from fairlead.engine.guard.callback_names import DATA_CALLBACKS, STOPPING
 from fairlead.engine.guard.core import Core, Handler, is_unsent
+from fairlead.engine.guard.signatures import misfit
 
 # How long the end of the run waits for an order that is on its way into the engine.
 STOP_GRACE_NS = 2_000_000_000
@@ -36,7 +37,7 @@ class Stop:
                 else:
                     self.act()
             except BaseException as error:
-                self.fault(name, error)
+                self.fault(name, misfit(error, handler))
 
         return safe
 

@@ -37,7 +37,15 @@ from fairlead.engine.guard import rounding
 from fairlead.engine.guard.callbacks import callbacks_of, wrapped_callbacks
 from fairlead.engine.guard.feeds import FeedKind
 from fairlead.engine.guard.guard import Guard
-from fairlead.engine.guard.handed import chosen_condition, require_marketable
+from fairlead.engine.guard.handed import (
+    chosen_condition,
+    exact,
+    require,
+    require_given,
+    require_marketable,
+    require_position,
+    require_side,
+)
 from fairlead.engine.guard.hooks import OwnOrder
 from fairlead.engine.guard.order_ids import SeededFactory
 from fairlead.engine.guard.overrides import own_classes, refuse_overrides
@@ -125,7 +133,9 @@ class GuardedStrategy(Subscriptions):
         simulated trigger would never fire. Raises ValueError for another condition, and for a limit
         that could not trade at the trigger: BUY lte needs limit >= trigger, SELL gte the reverse.
         """
-        plain = side_of(side)
+        require(instrument_id=instrument_id, quantity=quantity, trigger=trigger, limit=limit)
+        require(role=role)
+        plain = side_of(require_side(side))
         condition = chosen_condition(plain, trigger_condition)
         kind = kind_for(plain, condition)
         if kind is Kind.LIMIT_IF_TOUCHED:
@@ -166,13 +176,15 @@ class GuardedStrategy(Subscriptions):
         refused it: a venue has it (`TRAILING_STOP_MARKET` among its kinds) or nobody does, and no
         simulated exchange, on paper or in a backtest.
         """
-        bound, plain = self._guard_bound(), side_of(side)
-        first = first_fire(plain, activation.as_decimal(), Decimal(offset_bps))
+        require(instrument_id=instrument_id, quantity=quantity, activation=activation, role=role)
+        bound, plain = self._guard_bound(), side_of(require_side(side))
+        offset = exact(offset_bps)
+        first = first_fire(plain, activation.as_decimal(), offset)
         order = self.order_factory.trailing_stop_market(
             instrument_id,
             side,
             quantity,
-            Decimal(offset_bps),
+            offset,
             TrailingOffsetType.BASIS_POINTS,
             activation_price=activation,
             trigger_price=self.round_price(instrument_id, side, first),
@@ -190,6 +202,8 @@ class GuardedStrategy(Subscriptions):
         At a dealer's that is the price of the first tier that covers the quantity, which the gate's
         collar compares the order with too. Not before `on_start`.
         """
+        require(quantity=quantity)
+        side = require_side(side)
         view = self._guard_bound().view
         assert view is not None, "it is there from on_start on"
         return view.price_for(str(instrument_id), side_of(side), quantity.as_decimal())
@@ -203,6 +217,8 @@ class GuardedStrategy(Subscriptions):
         answer, it is `price_for`. None: nobody has a price for it. A quote binds nobody: an order
         at it goes through the gate as every other.
         """
+        require(quantity=quantity)
+        side = require_side(side)
         bound = self._guard_bound()
         bound.quotes.ask(str(instrument_id), side_of(side), quantity.as_decimal(), then)
 
@@ -231,9 +247,13 @@ class GuardedStrategy(Subscriptions):
         ValueError for prices in the wrong order, too many targets, or a quantity too
         small to leave again.
         """
-        brackets = self._guard_bound().brackets
-        return brackets.create(
-            instrument_id, side, quantity, stop, target, entry, stop_limit, kwargs
+        require(instrument_id=instrument_id, quantity=quantity, stop=stop)
+        require_given(entry=entry, stop_limit=stop_limit)
+        targets = [*target] if isinstance(target, Sequence) else [target]
+        for one in targets:
+            require(target=one)
+        return self._guard_bound().brackets.create(
+            instrument_id, require_side(side), quantity, stop, targets, entry, stop_limit, kwargs
         )
 
     def open_brackets(self) -> tuple[Bracket, ...]:
@@ -248,12 +268,23 @@ class GuardedStrategy(Subscriptions):
         self._guard_bound().brackets.cancel(entry)
 
     def own_orders(self, instrument_id: InstrumentId | None = None) -> list[OwnOrder]:
-        """This strategy's live orders now, those of unknown outcome too, oldest first."""
-        return self._guard_bound().handover.own_orders(instrument_id)
+        """This strategy's live orders now, those of unknown outcome too, oldest first.
+
+        Raises ValueError for an instrument that is none of the run's.
+        """
+        handover = self._guard_bound().handover
+        if instrument_id is not None:
+            handover.require_known(instrument_id)
+        return handover.own_orders(instrument_id)
 
     def own_position(self, instrument_id: InstrumentId) -> Decimal:
-        """Signed base units, fees in base currency taken off."""
-        return self._guard_bound().handover.own_position(instrument_id)
+        """Signed base units, fees in base currency taken off.
+
+        Raises ValueError for an instrument that is none of the run's.
+        """
+        handover = self._guard_bound().handover
+        handover.require_known(instrument_id)
+        return handover.own_position(instrument_id)
 
     def round_price(
         self, instrument_id: InstrumentId, side: OrderSide, price: Decimal | Price | int | str
@@ -343,6 +374,7 @@ class GuardedStrategy(Subscriptions):
 
         Own exits that rest for it are cancelled first.
         """
+        require_position(position)
         exits = self._guard_bound().exits
         self._guard_bound().winddown.promise(position.instrument_id)
         if position.is_closed or exits.go_first(position):
@@ -454,6 +486,15 @@ class GuardedStrategy(Subscriptions):
         if isinstance(target, list | tuple):  # of several orders, the first
             target = target[0] if target else None
         return self._guard.cancelling(target)
+
+    def stop(self) -> None:
+        """`Strategy.stop`: this strategy alone hears nothing more, and the run goes on.
+
+        Raises RuntimeError in `on_start`, before which NautilusTrader has nothing to stop.
+        """
+        if self._guard is not None:
+            self._guard.winddown.alone()
+        super().stop()
 
     def shutdown_system(self, reason: str | None = None) -> None:
         """Ask for the end of the run, which is an ordered stop, as after a signal."""

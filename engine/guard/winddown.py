@@ -99,6 +99,24 @@ class WindDown:
             self._stop.put_silent(name)
         setattr(core.strategy, "on_gate_denied", self._refused)  # noqa: B010 - as elsewhere
 
+    def alone(self) -> None:
+        """The strategy alone is stopped. Raises RuntimeError while it is being started, since
+        NautilusTrader would find it stopped as it goes on with the start, and end the run for that.
+        """
+        core = self._core
+        if not core.runs() and not self.has_stopped:
+            raise RuntimeError(
+                "self.stop() came before the end of on_start, where there is nothing to stop yet; "
+                "self.shutdown_system(reason) ends the run in order, an exception says that the "
+                "strategy can't begin"
+            )
+        if not self.has_stopped:
+            core.run.warn(
+                "STRATEGY-STOPPED",
+                f"{core.id} was stopped by its stop(): it hears nothing more, what its on_stop "
+                "leaves stays, and the run goes on; self.shutdown_system(reason) ends a run",
+            )
+
     def has_sent(self) -> bool:
         """Whether an order that its on_stop sent, or that followed, is not over."""
         if not self._acts():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.model import BookType, ClientOrderId, InstrumentId, OrderSide, Price, Quantity
@@ -13,6 +14,8 @@ from fairlead.engine.guard import GuardedStrategy
 
 BUY = OrderSide.BUY
 SIZE = Quantity.from_str("0.100")
+BIG, NO_NAME = Price.from_str("70000.0"), InstrumentId.from_str("NO_SUCH.TEST")
+HALF, TEN = Decimal("0.5"), Decimal(10)
 
 
 def _raise(error: BaseException) -> None:
@@ -36,6 +39,22 @@ def _stop(s: Any, name: InstrumentId, condition: str) -> None:
     s.stop_limit(name, BUY, SIZE, Price.from_str("1"), Price.from_str("2"), condition)
 
 
+def _stop_of(s: Any, name: InstrumentId, **given: Any) -> None:
+    asked = {"side": BUY, "trigger": Price.from_str("60500.0"), "limit": Price.from_str("60600.0")}
+    s.stop_limit(name, quantity=SIZE, **{**asked, **given})
+
+
+def _bracket(s: Any, name: InstrumentId, **given: Any) -> None:
+    asked = {"side": BUY, "quantity": SIZE}
+    s.bracket(name, **{**asked, "stop": Price.from_str("1.0"), "target": BIG, **given})
+
+
+def _changed(s: Any, name: InstrumentId, **given: Any) -> None:
+    order = s.order_factory.limit(name, BUY, SIZE, Price.from_str("59000.0"))
+    s.submit_order(order)
+    s.modify_order(order.client_order_id, **given)
+
+
 MISTAKES: dict[str, Callable[[Any, InstrumentId], Any]] = {
     "off tick": lambda s, name: _limit(s, name, price="100.123"),
     "float": lambda s, name: _limit(s, name, size=0.1),
@@ -49,6 +68,30 @@ MISTAKES: dict[str, Callable[[Any, InstrumentId], Any]] = {
     "modify of nothing": lambda s, name: s.modify_order(ClientOrderId("O-1"), SIZE),
     "condition": lambda s, name: _stop(s, name, "ge"),
     "float price": lambda s, name: s.round_price(name, BUY, 1.5),
+    "side text": lambda s, name: s.round_price(name, "BUY", TEN),
+    "no number": lambda s, name: s.round_price(name, BUY, None),
+    "text for a number": lambda s, name: s.round_quantity(name, "a few"),
+    "no finite number": lambda s, name: s.round_quantity(name, Decimal("NaN")),
+    "role text": lambda s, name: _stop_of(s, name, role="stop"),
+    "stop side": lambda s, name: _stop_of(s, name, side="BUY"),
+    "stop decimal": lambda s, name: _stop_of(s, name, trigger=TEN),
+    "stop name": lambda s, name: _stop_of(s, str(name)),
+    "trailing": lambda s, name: s.trailing_stop(name, BUY, SIZE, 30, TEN),
+    "trailing float": lambda s, name: s.trailing_stop(name, BUY, SIZE, 0.1, BIG),
+    "bracket stop": lambda s, name: _bracket(s, name, stop=TEN),
+    "bracket target": lambda s, name: _bracket(s, name, target=TEN),
+    "bracket targets": lambda s, name: _bracket(s, name, target=[BIG, TEN]),
+    "bracket entry": lambda s, name: _bracket(s, name, entry=TEN),
+    "bracket limit": lambda s, name: _bracket(s, name, stop_limit=TEN),
+    "bracket quantity": lambda s, name: _bracket(s, name, quantity=HALF),
+    "bracket side": lambda s, name: _bracket(s, name, side="BUY"),
+    "modify quantity": lambda s, name: _changed(s, name, quantity=HALF),
+    "modify price": lambda s, name: _changed(s, name, price=TEN),
+    "price for": lambda s, name: s.price_for(name, BUY, HALF),
+    "quote": lambda s, name: s.request_quote(name, BUY, HALF, print),
+    "close nothing": lambda s, name: s.close_position(None),
+    "position of nothing": lambda s, name: s.own_position(NO_NAME),
+    "orders of nothing": lambda s, name: s.own_orders(NO_NAME),
     "sys.exit": lambda s, name: sys.exit(0),
     "no words": lambda s, name: _raise(RuntimeError()),
     "many lines": lambda s, name: _raise(ValueError("first\nsecond")),

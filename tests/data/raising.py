@@ -5,6 +5,8 @@ from typing import Any
 
 from nautilus_trader.trading import Strategy, StrategyConfig
 
+from fairlead.engine.guard import GuardedStrategy
+
 
 class InInit(Strategy):
     def __init__(self, config: StrategyConfig) -> None:
@@ -57,3 +59,18 @@ class WithMore(Strategy):
 class ByName(Strategy):
     def __init__(self, *, config: StrategyConfig) -> None:
         super().__init__(config)
+
+
+class OfNothing(Strategy):
+    def on_trade(self) -> None:  # what it is told of has no place
+        pass
+
+
+class OfMore(Strategy):
+    def on_stop(self, why: str) -> None:
+        pass
+
+
+class OfOne(GuardedStrategy):
+    def on_gate_denied(self, order: Any) -> None:
+        pass

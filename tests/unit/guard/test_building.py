@@ -22,6 +22,9 @@ FAULTS = {
     "Overriding": ("E-CFG-059", 3, "Overriding overrides submit_order", ""),
     "WithoutConfig": ("E-CFG-066", 3, "__init__(self) -> None in {place}, too many", "(self) ->"),
     "WithMore": ("E-CFG-066", 3, "in {place}, missing a required argument: 'more'", ", more"),
+    "OfNothing": ("E-CFG-067", 3, "def on_trade(self) in {place}, too many", "def on_trade(self)"),
+    "OfMore": ("E-CFG-067", 3, "def on_stop(self, why) in {place}, missing", "def on_stop(self"),
+    "OfOne": ("E-CFG-067", 3, "on_gate_denied(self, order) in {place}, too", "def on_gate_denied"),
     "ByName": ("E-CFG-066", 3, "in {place}, too many positional arguments", "(self, *, config"),
 }
 

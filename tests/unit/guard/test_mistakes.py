@@ -10,6 +10,15 @@ from tests.data import mistaken
 from tests.unit.backtest_kit import perpetual, run, write_catalog
 
 PERP = "BTCUSDT.TEST"
+SIDE = "a nautilus_trader.model.OrderSide"
+PRICE = (
+    "expected a nautilus_trader.model.Price, the Decimal 10 came; "
+    "write self.round_price(instrument_id, side, value)"
+)
+QUANTITY = (
+    "quantity: expected a nautilus_trader.model.Quantity, the Decimal 0.5 came; "
+    "write self.round_quantity(instrument_id, value)"
+)
 FAULTS = {
     "float": "TypeError: 'float' object is not an instance of 'Quantity'",
     "no order": "TypeError: expected an order of self.order_factory, None came",
@@ -19,6 +28,30 @@ FAULTS = {
     "unknown order": "RuntimeError: Cannot cancel order: order not found in cache: O-1",
     "condition": 'ValueError: trigger_condition: expected "gte" (fires at or above',
     "float price": "TypeError: expected an exact number, the float 1.5 came",
+    "side text": f"TypeError: side: expected {SIDE}, the text 'BUY' came; write OrderSide.BUY or",
+    "no number": "TypeError: expected an exact number, None came; use Decimal or text",
+    "text for a number": "ValueError: expected an exact number, the text 'a few' came",
+    "no finite number": "ValueError: expected a finite number, NaN came",
+    "role text": "TypeError: role: expected a fairlead.Role, the text 'stop' came; write role=Role",
+    "stop side": f"TypeError: side: expected {SIDE}, the text 'BUY' came; write OrderSide.BUY or",
+    "stop decimal": f"TypeError: trigger: {PRICE}",
+    "stop name": "TypeError: instrument_id: expected a nautilus_trader.model.InstrumentId, the",
+    "trailing": f"TypeError: activation: {PRICE}",
+    "trailing float": "TypeError: expected an exact number, the float 0.1 came",
+    "bracket stop": f"TypeError: stop: {PRICE}",
+    "bracket target": f"TypeError: target: {PRICE}",
+    "bracket targets": f"TypeError: target: {PRICE}",
+    "bracket entry": f"TypeError: entry: {PRICE}",
+    "bracket limit": f"TypeError: stop_limit: {PRICE}",
+    "bracket quantity": f"TypeError: {QUANTITY}",
+    "bracket side": f"TypeError: side: expected {SIDE}, the text 'BUY' came; write OrderSide.BUY",
+    "modify quantity": f"TypeError: {QUANTITY}",
+    "modify price": f"TypeError: price: {PRICE}",
+    "price for": f"TypeError: {QUANTITY}",
+    "quote": f"TypeError: {QUANTITY}",
+    "close nothing": "TypeError: expected a position of self.cache, None came",
+    "position of nothing": f"ValueError: expected an instrument of this run ({PERP}), NO_SUCH.TEST",
+    "orders of nothing": f"ValueError: expected an instrument of this run ({PERP}), NO_SUCH.TEST",
     "sys.exit": "SystemExit: 0",
     "no words": "RuntimeError",
     "many lines": "ValueError: first",

@@ -1,0 +1,56 @@
+"""A strategy that ends itself is told, and told how to end the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.data import stopping
+from tests.unit.backtest_kit import perpetual, run, write_catalog
+
+PERP = "BTCUSDT.TEST"
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("stopping") / "catalog"
+    return write_catalog(root, perpetual(PERP), seconds=2, seed=11)
+
+
+def ended(folder: Path, catalog: Path, where: str, how: str) -> Any:
+    params = {"instrument_id": PERP, "where": where, "how": how}
+    result = run(folder, catalog, "tests.data.stopping:Stopping", params)
+    result.dispose()
+    return result
+
+
+def test_stop_before_there_is_anything_to_stop_names_the_line_and_the_way(
+    tmp_path: Path, catalog: Path
+) -> None:
+    result = ended(tmp_path, catalog, "on_start", "stop")
+    assert result.exit_code == 10
+    (fault,) = result.summary.faults
+    assert fault.place.startswith(f"{stopping.__file__}:")
+    assert "self.stop() came before the end of on_start" in fault.message
+    assert "self.shutdown_system(reason) ends the run in order" in fault.message
+
+
+def test_a_strategy_that_stops_itself_is_told_of_a_run_that_goes_on(
+    tmp_path: Path, catalog: Path
+) -> None:
+    result = ended(tmp_path, catalog, "on_book_deltas", "stop")
+    assert result.exit_code == 0
+    (told,) = [line for line in result.summary.notes if "STRATEGY-STOPPED" in line]
+    assert told.startswith("STRATEGY-STOPPED: Test-001 was stopped by its stop(): it hears nothing")
+    assert not told.endswith("times)")
+
+
+@pytest.mark.parametrize("where", ["on_start", "on_book_deltas", "nowhere"])
+def test_a_run_that_is_ended_or_over_is_not_told_so(
+    tmp_path: Path, catalog: Path, where: str
+) -> None:
+    result = ended(tmp_path, catalog, where, "shutdown_system")
+    assert not [line for line in result.summary.notes if "STRATEGY-STOPPED" in line]
+    assert not result.summary.faults
