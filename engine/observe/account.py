@@ -18,6 +18,8 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import OrderFilled, OrderSide
 
+from fairlead.engine.orders.model import Side, VenueFill
+from fairlead.engine.orders.taken_over import Handed, Share
 from fairlead.engine.risk.facts import unit_worth
 
 ZERO = Decimal(0)
@@ -150,6 +152,12 @@ class Account:
             self._move(moved, price)
         self.position_max = max(self.position_max, abs(self.position))
 
+    def hand(self, signed: Decimal, price: Decimal) -> None:
+        """Get a position of another's at this price, or (negative) leave one to it."""
+        self.cash -= signed * self.unit(price)
+        self._move(signed, price)
+        self.position_max = max(self.position_max, abs(self.position))
+
     def _move(self, signed: Decimal, price: Decimal) -> None:
         before = self.position
         after = before + signed
@@ -226,10 +234,34 @@ class Books:
         if whole is None:
             return
         yield whole
+        yield self._part(strategy, instrument)
+
+    def _part(self, strategy: str, instrument: str) -> Account:
         key = (strategy, instrument)
         if key not in self._parts:
-            self._parts[key] = Account(whole.instrument)
-        yield self._parts[key]
+            self._parts[key] = Account(self._whole[instrument].instrument)
+        return self._parts[key]
+
+    def book(self, shares: Iterable[Share], fill: VenueFill) -> None:
+        """An execution, and whose it is."""
+        if (whole := self._whole.get(fill.instrument)) is None:
+            return
+        buying, price, currency = fill.side is Side.BUY, fill.price, fill.fee_currency
+        whole.book(buying, fill.quantity, price, fill.fee, currency)
+        for one in shares:
+            part = self._part(one.strategy, fill.instrument)
+            part.book(buying, one.quantity, price, one.fee, currency)
+
+    def hand(self, one: Handed) -> None:
+        """A position of one strategy's becomes another's."""
+        over = one.over
+        if one.instrument in self._whole:
+            self._part(over.giver, one.instrument).hand(-over.quantity, over.price)
+            self._part(over.taker, one.instrument).hand(over.quantity, over.price)
+
+    def base_of(self, instrument: str) -> str | None:
+        whole = self._whole.get(instrument)
+        return None if whole is None else whole.base
 
     def instruments(self, marks: Mapping[str, Decimal]) -> list[InstrumentSummary]:
         return [account.summary(marks.get(name)) for name, account in self._whole.items()]

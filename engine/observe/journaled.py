@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -26,7 +26,8 @@ from fairlead.engine.observe.gone import Gone, Unsent, refusal, unsent
 from fairlead.engine.observe.reasons import counted, has_reached, sorted_out, told_by
 from fairlead.engine.orders.journal import Journal, JournaledOrder
 from fairlead.engine.orders.journal_reads import JournalReads
-from fairlead.engine.orders.model import OrderState, Side, VenueFill
+from fairlead.engine.orders.model import OrderState, VenueFill
+from fairlead.engine.orders.taken_over import Handed, Share, handed_since, shares
 
 ZERO = Decimal(0)
 UNOWNED = "(no order of it)"  # a fill whose order the journal has lost
@@ -51,6 +52,7 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True):
     positions: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}  # at the opening
     orders: list[JournaledOrder] = []
     fills: list[tuple[str, VenueFill]] = []  # by client order id, as they were booked
+    handed: list[Handed] = []  # positions, to a kill that was to close them, and back
     counted: int = 0
     reasons: dict[str, str] = {}  # of the orders that were refused
     cancelled: dict[str, int] = {}  # when the venue took the cancel of an order, UNIX ns
@@ -59,7 +61,9 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True):
 def opening(journal: JournalReads) -> Opening:
     """Raises JournalError."""
     positions = {
-        (one.strategy, one.instrument): (one.quantity, one.cost) for one in journal.positions()
+        (one.strategy, one.instrument): (one.quantity, one.cost)
+        for one in journal.positions()
+        if one.quantity or one.cost
     }
     orders = frozenset(one.intent.client_order_id for one in journal.open_orders())
     return Opening(journal.newest(), positions, orders)
@@ -76,6 +80,7 @@ def booked(journal: JournalReads, since: Opening, counted: int = 0) -> Booked:
         positions=since.positions,
         orders=orders,
         fills=fills,
+        handed=handed_since(journal, since.seq),
         counted=counted,
         reasons=reasons,
         cancelled=journal.cancels_taken_since(since.seq),
@@ -149,15 +154,13 @@ def _added_up(
     books.open(one for run in runs for one in run.positions.items())
     orders = [order for run in runs for order in run.orders]
     fills = [one for run in runs for one in run.fills]
-    owners = {order.intent.client_order_id: order.intent.strategy for order in orders}
     fees: defaultdict[str, Decimal] = defaultdict(Decimal)
     filled: dict[str, Decimal] = {}
     for name, fill in fills:
         fees[fill.fee_currency] += fill.fee
         filled[name] = filled.get(name, ZERO) + fill.quantity
-        buying = fill.side is Side.BUY
-        for account in books.accounts(owners.get(name, UNOWNED), fill.instrument):
-            account.book(buying, fill.quantity, fill.price, fill.fee, fill.fee_currency)
+    for run in runs:
+        _book(books, run)
     denied = {one.client_order_id for one in cached if one.status == "DENIED"}
     sent = [one for one in orders if one.intent.client_order_id not in denied]
     journaled = {order.intent.client_order_id for order in orders}
@@ -200,6 +203,26 @@ def _added_up(
         strategies=books.strategies(marks),
         orders_digest=hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest(),
     )
+
+
+def whose(
+    run: Booked, base_of: Callable[[str], str | None]
+) -> tuple[list[tuple[Share, ...]], list[Handed]]:
+    """Of each of its executions; and what was handed over for good. See `taken_over.shares`."""
+    owners = {order.intent.client_order_id: order.intent.strategy for order in run.orders}
+    owned = [(owners.get(name, UNOWNED), fill) for name, fill in run.fills]
+    return shares(owned, run.handed, base_of)
+
+
+def _book(books: Books, run: Booked) -> None:
+    """Each execution, and each position that was handed over, in their order."""
+    parts, handed = whose(run, books.base_of)
+    for at, ((_, fill), of) in enumerate(zip(run.fills, parts, strict=True)):
+        while handed and handed[0].at <= at:
+            books.hand(handed.pop(0))
+        books.book(of, fill)
+    for one in handed:
+        books.hand(one)
 
 
 def _status(order: JournaledOrder) -> str:

@@ -459,6 +459,21 @@ class JournalReads:
             fills = [(name, _decode_fill(body)) for name, kind, body in rows if kind == "FILL"]
         return {name for name, kind, _ in rows if kind != "FILL"}, fills
 
+    def among_fills_since(self, seq: int, kind: str) -> list[tuple[int, int, str, bytes]]:
+        """What of a kind was recorded after `seq`: (executions after `seq` and before it, ts ns,
+        what it is of, JSON body), oldest first."""
+        found, fills = [], 0
+        for ts, one, name, body in self._rows(
+            "SELECT ts, kind, client_order_id, body FROM records "
+            "WHERE seq > ? AND kind IN ('FILL', ?) ORDER BY seq",
+            (seq, kind),
+        ):
+            if one == kind:
+                found.append((fills, int(ts), str(name), body))
+            else:
+                fills += 1
+        return found
+
     def cancels_taken_since(self, seq: int) -> dict[str, int]:
         """When the venue first answered that it takes an order's cancel, UNIX ns, by order id, of
         what was recorded after `seq`."""

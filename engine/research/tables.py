@@ -16,6 +16,7 @@ from fairlead.engine.observe.account import Account
 from fairlead.engine.observe.journaled import Booked
 from fairlead.engine.orders.journal_reads import JournaledOrder
 from fairlead.engine.orders.model import Side, VenueFill
+from fairlead.engine.orders.taken_over import Handed, Share
 from fairlead.engine.recording.gaps import GapRow
 from fairlead.engine.research.columns import COLUMNS, HORIZONS_SECS, NOT_TOLD, Row
 from fairlead.engine.research.holes import Holes, cut, holes, within
@@ -29,7 +30,8 @@ class Traded(msgspec.Struct, frozen=True, kw_only=True):
     of each venue's account at the start by currency, `margin` the venues with such accounts (but
     those that tell balances as if positions had been paid for), `opening` what strategies held at
     the start: signed base units and their cost by the journal, by strategy and instrument;
-    `counted` the executions (order and trade id) of the run that `started` has already."""
+    `counted` the executions (order and trade id) of the run that `started` has already; `shares`
+    whose those of a kill are, by order and trade id, and `handed` what it took over for good."""
 
     orders: list[Row]  # as orders.jsonl has them
     denials: list[Row]
@@ -38,6 +40,8 @@ class Traded(msgspec.Struct, frozen=True, kw_only=True):
     margin: frozenset[str] = frozenset()
     opening: Sequence[tuple[tuple[str, str], tuple[Decimal, Decimal]]] = ()
     counted: frozenset[tuple[str, str]] = frozenset()
+    shares: Mapping[tuple[str, str], Sequence[Share]] = {}
+    handed: Sequence[Handed] = ()
 
 
 def tables(
@@ -150,25 +154,57 @@ def _book(account: Account, fill: Row) -> None:
     )
 
 
-def _positions(traded: Traded, fills: Iterable[Row]) -> Iterator[Row]:
-    """A row after each fill; what was held before the run is no part of it."""
-    accounts: dict[tuple[str, str], Account] = {}
-    for fill in fills:
-        key = (fill["strategy"], fill["instrument"])
-        if key[1] not in traded.instruments:
-            continue
-        account = accounts.setdefault(key, Account(traded.instruments[key[1]]))
-        _book(account, fill)
+class _Held:
+    """Strategies' positions, from nothing on."""
+
+    def __init__(self, instruments: Mapping[str, Any]) -> None:
+        self._instruments = instruments
+        self._accounts: dict[tuple[str, str], Account] = {}
+
+    def account(self, strategy: str, name: str) -> Account:
+        key = strategy, name
+        if key not in self._accounts:
+            self._accounts[key] = Account(self._instruments[name])
+        return self._accounts[key]
+
+    def row(self, ts: int, strategy: str, name: str) -> Row:
+        account = self.account(strategy, name)
         told = account.summary(None)
-        yield {
-            "ts": fill["ts_event"],
-            "strategy": key[0],
-            "instrument": key[1],
+        return {
+            "ts": ts,
+            "strategy": strategy,
+            "instrument": name,
             "position": _text(told.position),
             "average": _text(round(account.average, 12)),
             "realized": _text(told.realized),
             "fees": _text(told.fees_value),
         }
+
+    def handed(self, one: Handed) -> Iterator[Row]:
+        over = one.over
+        for strategy, quantity in ((over.giver, -over.quantity), (over.taker, over.quantity)):
+            self.account(strategy, one.instrument).hand(quantity, over.price)
+            yield self.row(one.ts, strategy, one.instrument)
+
+
+def _positions(traded: Traded, fills: Iterable[Row]) -> Iterator[Row]:
+    """A row after each fill, and of each who gave or got at a hand-over; what was held before the
+    run is no part of it."""
+    held = _Held(traded.instruments)
+    handed = sorted(traded.handed, key=lambda one: one.ts, reverse=True)
+    for fill in fills:
+        while handed and handed[-1].ts <= fill["ts_event"]:
+            yield from held.handed(handed.pop())
+        if (name := fill["instrument"]) not in traded.instruments:
+            continue
+        whole = Share(fill["strategy"], Decimal(fill["quantity"]), Decimal(fill["fee"] or 0))
+        of = traded.shares.get((fill["client_order_id"], fill["trade_id"]), (whole,))
+        for one in of:
+            part = {"quantity": one.quantity, "fee": one.fee}
+            _book(held.account(one.strategy, name), {**fill, **part})
+            yield held.row(fill["ts_event"], one.strategy, name)
+    while handed:
+        yield from held.handed(handed.pop())
 
 
 class _Group:

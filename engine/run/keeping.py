@@ -16,9 +16,10 @@ from fairlead.engine.config.changes import written
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.observe.assumptions import StrategyUsed, config_told
-from fairlead.engine.observe.journaled import Booked
+from fairlead.engine.observe.journaled import Booked, whose
 from fairlead.engine.observe.orders_file import denial_rows, order_rows
 from fairlead.engine.observe.summary import RunSummary
+from fairlead.engine.orders.taken_over import Handed, Share
 from fairlead.engine.recording.gaps import GapRow, crossing, read_gaps
 from fairlead.engine.research.columns import Row
 from fairlead.engine.research.kept import Record
@@ -51,10 +52,12 @@ def traded(
         key.upper(): cache.account_for_venue(Venue(key.upper())) for key in loaded.config.venues
     }
     there = {venue: account for venue, account in accounts.items() if account is not None}
+    instruments = {name: found for name, found in known.items() if found is not None}
+    shares, handed = _of_kills(booked or (), instruments)
     return Traded(
         orders=orders,
         denials=denial_rows(state.denials),
-        instruments={name: found for name, found in known.items() if found is not None},
+        instruments=instruments,
         started={venue: _started(account) for venue, account in there.items()},
         margin=frozenset(
             venue
@@ -65,7 +68,26 @@ def traded(
         counted=frozenset(
             (name, fill.trade_id) for run in booked or () for name, fill in run.fills[: run.counted]
         ),
+        shares=shares,
+        handed=handed,
     )
+
+
+def _of_kills(
+    booked: Iterable[Booked], instruments: Mapping[str, Any]
+) -> tuple[dict[tuple[str, str], Sequence[Share]], list[Handed]]:
+    """Whose positions kills closed, by order and trade id, and what they took over for good, of the
+    run's instruments."""
+    bases = {name: one.base_currency.code for name, one in instruments.items()}
+    shares: dict[tuple[str, str], Sequence[Share]] = {}
+    kept: list[Handed] = []
+    for run in booked:
+        if run.handed:
+            parts, handed = whose(run, bases.get)
+            told = [(name, fill.trade_id) for name, fill in run.fills]
+            shares.update(zip(told, parts, strict=True))
+            kept += [one for one in handed if one.instrument in bases]
+    return shares, kept
 
 
 def _started(account: Any) -> dict[str, Decimal]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -20,13 +21,17 @@ from fairlead.engine.observe.gone import BLOCK, Gone, GoneOrders, refusal, unsen
 from fairlead.engine.observe.table import shown
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.journal_reads import JournalError
+from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.orders.model import Absent, Intent, OrderState, Refused, Side, VenueFill
+from fairlead.engine.orders.taken_over import give_back
 from fairlead.engine.research.tables import journaled_rows
 from fairlead.engine.run.ended import Ended, NoCache
 from fairlead.engine.run.summary import _traded
 from fairlead.engine.status import RunStatus
 from tests.unit.nautilus_harness import IID, pair, px, qty
 from tests.unit.orders.conftest import intent, venue_order
+
+D = Decimal
 
 
 class Cache(NoCache):
@@ -75,6 +80,29 @@ def fill(journal: Journal, ordered: Intent, quantity: str, price: str, fee: str 
     assert journal.fill(ordered, execution, Decimal(fee))
 
 
+def traded(
+    journal: Journal, strategy: str, side: Side, quantity: str, price: str, fee: str = "0"
+) -> None:
+    """An order of a strategy's that is executed at once."""
+    name = f"{strategy}-{journal.newest()}"
+    ordered = intent(name, instrument=str(IID), side=side, strategy=strategy)
+    journal.intend([ordered])
+    journal.accepted(name, f"V{name}", instrument=str(IID))
+    fill(journal, ordered, quantity, price, fee)
+    journal.state(name, OrderState.FILLED)
+
+
+def taken_over(journal: Journal) -> None:
+    for one in journal.positions():
+        if one.avg_price is not None and one.strategy != KILL_STRATEGY:
+            journal.hand_over(one.strategy, KILL_STRATEGY, one.instrument, one.avg_price)
+
+
+def rows(found: Any) -> dict[str, tuple[int, Decimal, Decimal]]:
+    """By strategy its executions, what it holds, and its net."""
+    return {one.strategy: (one.fills, one.position, one.net) for one in found.strategies}
+
+
 def journaled_rows_of(journal: Journal, since: journaled.Opening) -> list[dict[str, Any]]:
     run = journaled.booked(journal, since)
     return journaled_rows(run)
@@ -116,6 +144,68 @@ def test_a_short_position_is_taken_over_and_closed_with_its_gain(journal: Journa
     assert (one.opening_position, one.position, one.position_max) == (Decimal("-0.5"), 0, 0.5)
     assert (one.realized, one.unrealized, one.net) == (10, 0, 10)
     assert one.opening_gain == 5, "sold at 120 by an earlier run, marked at 110"
+
+
+def test_what_a_kill_closes_is_its_strategys(journal: Journal) -> None:
+    """Bought by an earlier run or by this one: it holds nothing any more, nor does KILL."""
+    traded(journal, "S-1", Side.BUY, "0.5", "100")
+    since = journaled.opening(journal)
+    traded(journal, "S-2", Side.BUY, "0.1", "100")
+    taken_over(journal)
+    traded(journal, KILL_STRATEGY, Side.SELL, "0.6", "90")
+    found = told(journal, since)
+    assert rows(found) == {"S-1": (1, 0, -5), "S-2": (2, 0, -1)}
+    (whole,) = found.instruments
+    assert (whole.position, whole.net, whole.fills) == (0, -6, 2)
+    again = journaled.opening(journal)
+    assert again.positions == {}
+    assert rows(told(journal, again)) == {}
+
+
+def test_what_a_kill_did_not_close_is_held_by_whom_the_journal_says(journal: Journal) -> None:
+    since = journaled.opening(journal)
+    traded(journal, "S-1", Side.BUY, "0.5", "100")
+    traded(journal, "S-2", Side.SELL, "0.2", "120")
+    taken_over(journal)
+    traded(journal, KILL_STRATEGY, Side.SELL, "0.1", "90")
+    mine = {"S-1": (2, 0, -1), "S-2": (1, 0, 0)}
+    # What was netted was worth 120 less 100, of 0.2; 0.2 that cost 100 are left, at 110
+    assert rows(told(journal, since)) == mine | {KILL_STRATEGY: (0, D("0.2"), 4 + 2)}
+    assert give_back(journal, str(IID), D("0.001")) == {"S-1": D("0.2")}
+    found = told(journal, since)
+    assert rows(found) == mine | {"S-1": (2, D("0.2"), -1 + 2), KILL_STRATEGY: (0, 0, 4)}
+    (whole,) = found.instruments
+    assert (whole.position, whole.net) == (D("0.2"), 5)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_rows_hold_what_the_journal_says_and_add_up(journal: Journal, seed: int) -> None:
+    rng = random.Random(f"rows {seed}")
+    since = journaled.Opening(0, {}, frozenset())
+    for _ in range(25):
+        if not rng.randrange(12):
+            since = journaled.opening(journal)
+        does = rng.choice(("trade", "trade", "trade", "take", "close", "close", "back"))
+        side, size = rng.choice((Side.BUY, Side.SELL)), f"0.{rng.randint(1, 9)}"
+        held = sum(p.quantity for p in journal.positions() if p.strategy == KILL_STRATEGY)
+        price, fee = str(rng.randint(90, 120)), "0.007" if rng.random() < 0.4 else "0"
+        if does == "trade":
+            traded(journal, rng.choice(("S-1", "S-2", "S-3")), side, size, price, fee)
+        elif does == "take":
+            taken_over(journal)
+        elif does == "close" and held:
+            part = abs(held) if rng.random() < 0.5 else min(abs(held), D(size))
+            closing = Side.SELL if held > 0 else Side.BUY
+            traded(journal, KILL_STRATEGY, closing, str(part), price, fee)
+        elif does == "back":
+            give_back(journal, str(IID), D("0.001"))
+    found = told(journal, since)
+    held_by = {p.strategy: p.quantity for p in journal.positions() if p.quantity}
+    assert {one.strategy: one.position for one in found.strategies if one.position} == held_by
+    (whole,) = found.instruments
+    for name in ("position", "net", "fees_value", "bought", "sold", "turnover"):
+        parts = sum((getattr(one, name) for one in found.strategies), D(0))
+        assert abs(parts - getattr(whole, name)) < D("1e-12"), name
 
 
 def test_a_late_execution_of_an_order_that_was_over_counts(journal: Journal) -> None:

@@ -20,6 +20,7 @@ from fairlead.adapters.base.journaled_account import JournaledAccount
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.observe import journaled
 from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.orders.model import Kind, OrderState, Side, Tif, VenueFill
 from fairlead.engine.research.marks import Marks, Top
 from fairlead.engine.research.tables import journaled_rows, tables
@@ -122,9 +123,17 @@ def test_a_released_order_is_kept_as_it_was_given_with_the_market_and_the_last_p
 
 
 def executed(
-    journal: Journal, name: str, side: Side, quantity: str, price: str, *, ts: int = 5, fee: int = 0
+    journal: Journal,
+    name: str,
+    side: Side,
+    quantity: str,
+    price: str,
+    *,
+    ts: int = 5,
+    fee: int = 0,
+    strategy: str = "S-1",
 ) -> None:
-    ordered = intent(name, instrument=NAME, side=side)
+    ordered = intent(name, instrument=NAME, side=side, strategy=strategy)
     journal.intend([ordered])
     journal.accepted(name, f"V{name}", instrument=NAME)
     execution = VenueFill(
@@ -141,10 +150,17 @@ def executed(
     assert journal.fill(ordered, execution, Decimal(0))
 
 
-def equity(
-    booked: journaled.Booked, kind: AccountType, began: dict[str, int], paid: tuple[str, ...]
-) -> list[dict[str, Any]]:
-    """The curve of a run at 100, and at 110 at its end, of an account that began with so much."""
+def equity(*run: Any) -> list[dict[str, Any]]:
+    return made(*run)["equity"]
+
+
+def made(
+    booked: journaled.Booked,
+    kind: AccountType,
+    began: dict[str, int],
+    paid: tuple[str, ...] = (),
+) -> dict[str, list[dict[str, Any]]]:
+    """Tables of a run at 100, and at 110 at its end, of an account that began with so much."""
     balances = {
         Currency.from_str(code): SimpleNamespace(as_decimal=lambda amount=amount: Decimal(amount))
         for code, amount in began.items()
@@ -166,7 +182,25 @@ def equity(
     )
     left = traded_by_node(loaded, "live", ended)
     assert left is not None
-    return tables(left, marks, [], marks.samples[NAME][-1].ts)["equity"]
+    return tables(left, marks, [], marks.samples[NAME][-1].ts)
+
+
+def test_positions_are_whose_the_journal_says_after_a_kill(journal: Journal) -> None:
+    """1.5 of 2 is closed at 90; what is left stays the kill's, until it gives it back."""
+    since = journaled.opening(journal)
+    executed(journal, "A", Side.BUY, "2", "80", ts=5)
+    journal.hand_over("S-1", KILL_STRATEGY, NAME, Decimal(80))
+    executed(journal, "K", Side.SELL, "1.5", "90", ts=9, strategy=KILL_STRATEGY)
+    booked = journaled.booked(journal, since)
+    rows = made(booked, AccountType.CASH, {"USDT": 1000})["positions"]
+    held = [(row["ts"], row["strategy"], Decimal(row["position"])) for row in rows]
+    assert held == [
+        (1, "S-1", Decimal("-0.5")),  # by the journal's clock, here
+        (1, KILL_STRATEGY, Decimal("0.5")),
+        (5, "S-1", Decimal("1.5")),
+        (9, "S-1", Decimal(0)),
+    ]
+    assert Decimal(rows[-1]["realized"]) == 15
 
 
 @pytest.mark.parametrize(
