@@ -45,8 +45,8 @@ def command(
 
     Its orders, changes and cancels are given again when they were given, and arrive when they
     arrived. Each difference has a class: latency, queue, fee, gap, refusal, exit, booking,
-    liquidity, or unexplained. Exit 16 where one is unexplained, or the net result differs by more
-    than --tolerance.
+    liquidity, kill, or unexplained. Exit 16 where one is unexplained, or the net result differs by
+    more than --tolerance.
     """
     import msgspec
 
@@ -96,6 +96,7 @@ def _show(found: Parity, beyond: list[str]) -> None:
     from fairlead.engine.cli.out import print_whole
     from fairlead.engine.observe.table import shown
     from fairlead.engine.recording.catalog import utc
+    from fairlead.engine.research.parity import KILL
 
     typer.echo(f"run      {found.run}: {found.orders} orders, {found.fills} fills")
     for one in found.inputs:
@@ -125,5 +126,7 @@ def _show(found: Parity, beyond: list[str]) -> None:
             typer.echo(f"... and {len(found.differences) - SHOWN} more (--json has all)")
     counts = ", ".join(f"{count} {kind}" for kind, count in found.classes.items())
     verdict = f"NOT alike: {', '.join(beyond)}" if beyond else "alike"
+    if not beyond and (kills := found.classes.get(KILL)):
+        verdict += f" but for {kills} of the kill switch, which no backtest plays"
     told = f"{found.events} events of orders: {counts or 'no difference'}"
     typer.echo(f"parity   {verdict}; {told}")

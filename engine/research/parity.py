@@ -3,6 +3,7 @@
 Pure: rows in, differences out. Each order has at most one difference: its first that is more than a
 fee, else its first. It is explained by the first of these that fits:
 
+- `kill`: an order of the kill switch. No backtest plays it: what it closed is open there.
 - `refusal`: one of both was refused, by the venue or by the gate (within a gap that of the backtest
   is the gap's doing); or it is the same where the backtest refuses what the run did, and no more:
   what an order takes, or stands before, the others have no more.
@@ -34,12 +35,13 @@ from typing import Any
 
 import msgspec
 
+from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.research.columns import NOT_TOLD, Row
 
 REFUSAL, FEE, GAP, LATENCY = "refusal", "fee", "gap", "latency"
 EXIT, BOOKING, QUEUE, UNEXPLAINED = "exit", "booking", "queue", "unexplained"
-LIQUIDITY = "liquidity"
-CLASSES = (LATENCY, QUEUE, FEE, GAP, REFUSAL, EXIT, BOOKING, LIQUIDITY, UNEXPLAINED)
+LIQUIDITY, KILL = "liquidity", "kill"
+CLASSES = (LATENCY, QUEUE, FEE, GAP, REFUSAL, EXIT, BOOKING, LIQUIDITY, KILL, UNEXPLAINED)
 AT_ONCE = frozenset({"IOC", "FOK"})
 STOPPING = frozenset({"STOP_LIMIT", "LIMIT_IF_TOUCHED"})
 REFUSED = frozenset({"REJECTED", "DENIED"})
@@ -170,6 +172,7 @@ def compared(
     latencies: Sequence[Variant] = (),
     queueless: Variant | None = None,
     as_refused: Variant | None = None,
+    denied: Mapping[str, str] | None = None,
     slack_ns: int = 0,
     until_ns: int | None = None,
     cuts_at_fills: bool = False,
@@ -178,7 +181,7 @@ def compared(
     """By time. `replayed` are rows by the order's id in the run; what is later than `until_ns`, the
     end of the data, may be so at another time; so may anything by `slack_ns`. `cuts_at_fills`: the
     run was on paper. `behind`: prices of the trades that were newer than the book when the backtest
-    filled or ended an order of a live run, by its id.
+    filled or ended an order of a live run, by its id; `denied`: why its gate refused one.
     """
     rows, found = list(rows), list[Difference]()
     slack = Slack(ns=slack_ns, until_ns=until_ns, fees=_roundings(rows, replayed.values()))
@@ -189,7 +192,8 @@ def compared(
         if pair is None:
             continue
         cut = _cut(row, other, rows if cuts_at_fills else ())
-        kind, why = _explained(row, other, pair, lacking, slack, cut)
+        no = (denied or {}).get(row["client_order_id"])
+        kind, why = _explained(row, other, pair, lacking, slack, cut, no)
         if kind == UNEXPLAINED:
             kind, why = _like_another(row, latencies, as_refused, slack)
         if kind == UNEXPLAINED:
@@ -275,13 +279,17 @@ def _explained(
     lacking: Sequence[Lack],
     slack: Slack,
     cut: str | None,
+    denied: str | None,
 ) -> tuple[str, str]:
     """Class and reason, by the order alone."""
+    if row["strategy"] == KILL_STRATEGY:
+        return KILL, "the kill switch's own order: no backtest plays it"
     mine, theirs = pair
     gap = _gap(row, other, lacking)
     refused = {one.what for one in pair if one is not None} & {"refused"} or other is None
     if refused and (gap is None or mine is None or mine.what == "refused"):
-        return REFUSAL, str((other or {}).get("reason") or row.get("reason") or "the gate refused")
+        found = (other or {}).get("reason") or denied or row.get("reason") or "the gate refused"
+        return REFUSAL, str(found)
     if mine is not None and theirs is not None and _is_same_fill(mine, theirs, slack):
         return FEE, f"{' '.join(mine.fee)} against {' '.join(theirs.fee)}"
     if gap is not None:

@@ -14,6 +14,8 @@ from nautilus_trader.persistence import ParquetDataCatalog
 
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.observe.table import shown
+from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.recording.gaps import GapKind, crossing, read_gaps
 from fairlead.engine.research import parity
 from fairlead.engine.research.columns import Row
@@ -72,7 +74,9 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
         "cuts_at_fills": run.manifest.mode == "paper",
     }
     told("its commands through the backtest")
-    base, nets = _replayed(loaded, rows, played, "as the run measured it")
+    played_again = _replayed(loaded, rows, played, "as the run measured it")
+    base, nets = played_again.rows, played_again.nets
+    more["denied"] = played_again.denied
     found = parity.compared(rows, base, **more)
     if any(one.kind in (parity.UNEXPLAINED, parity.QUEUE) for one in found):
         if is_real:  # on paper it is the same rule
@@ -87,7 +91,7 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
         lacking=tuple(lacking),
         differences=tuple(found),
         nets=_nets(run, nets),
-        notes=tuple(_notes(run, loaded)),
+        notes=tuple(_notes(run, loaded, rows)),
     )
 
 
@@ -119,10 +123,18 @@ def _whole(row: Row) -> Row:
     return {**row, **more}
 
 
+class _Again(msgspec.Struct, frozen=True):
+    """What came of the commands: rows, and why the gate refused one, by the order's id in the run;
+    nets by currency."""
+
+    rows: dict[str, Row]
+    denied: dict[str, str]
+    nets: dict[str, Decimal]
+
+
 def _replayed(
     loaded: LoadedConfig, rows: Sequence[Row], played: Sequence[Command], words: str
-) -> tuple[dict[str, Row], dict[str, Decimal]]:
-    """Rows by the order's id in the run, and nets."""
+) -> _Again:
     done = replay(loaded, rows, played, words)
     try:
         theirs = {
@@ -130,9 +142,15 @@ def _replayed(
             for row in done.result.record().tables["orders"]
         }
         net = {name: Decimal(value) for name, value in done.result.summary.net.items()}
+        denials = done.result.parts.run_state.denials
+        denied = {one.client_order_id: str(one.denial) for one in denials}
     finally:
         done.result.dispose()
-    return {mine: theirs[name] for mine, name in done.ids.items() if name in theirs}, net
+    return _Again(
+        rows={mine: theirs[name] for mine, name in done.ids.items() if name in theirs},
+        denied={mine: denied[name] for mine, name in done.ids.items() if name in denied},
+        nets=net,
+    )
 
 
 def _variants(
@@ -148,11 +166,11 @@ def _variants(
     as_refused = None
     if (others := _as_refused(rows, base, played)) is not None:
         told(words := "where the backtest refuses what the run did, and no more")
-        as_refused = Variant(words=words, rows=_replayed(loaded, rows, others, words)[0])
+        as_refused = Variant(words=words, rows=_replayed(loaded, rows, others, words).rows)
     for words, delay in (("without a latency", 0), ("with the config's latency", usual)):
         told(words)
         moved = [msgspec.structs.replace(one, due=one.ts + delay) for one in played]
-        found.append(Variant(words=words, rows=_replayed(loaded, rows, moved, words)[0]))
+        found.append(Variant(words=words, rows=_replayed(loaded, rows, moved, words).rows))
     told("without a queue")
     bare = msgspec.structs.replace(
         loaded,
@@ -161,7 +179,7 @@ def _variants(
             simulated=msgspec.structs.replace(loaded.config.simulated, queue_position=False),
         ),
     )
-    queueless = Variant(words="without a queue", rows=_replayed(bare, rows, played, "")[0])
+    queueless = Variant(words="without a queue", rows=_replayed(bare, rows, played, "").rows)
     return {"latencies": found, "queueless": queueless, "as_refused": as_refused}
 
 
@@ -249,13 +267,25 @@ def _nets(run: Run, nets: Mapping[str, Decimal]) -> dict[str, tuple[Decimal, Dec
     return {name: (mine.get(name, zero), nets.get(name, zero)) for name in sorted({*mine, *nets})}
 
 
-def _notes(run: Run, loaded: LoadedConfig) -> Iterable[str]:
+def _notes(run: Run, loaded: LoadedConfig, rows: Iterable[Row]) -> Iterable[str]:
     if run.manifest.config_file != loaded.sha256:
         yield f"{loaded.file} was changed since the run: it is compared with what the file says now"
     if damage := run.damage():
         yield f"the run's folder is not as it was written: {', '.join(damage)}"
     if run.manifest.mode == "live":
         yield "balances are those of [simulated], no position is taken over, nor its gain"
+    for one in run.summary["instruments"]:
+        if gain := Decimal(one.get("opening_gain", 0)):
+            yield (
+                f"net: the run's is its net PnL less {shown(gain, signed=True)} {one['quote']}, "
+                f"which the position in {one['instrument']} that it took over won beyond its cost"
+            )
+    kills = [row for row in rows if row["strategy"] == KILL_STRATEGY and row["fills"]]
+    if kills:
+        yield (
+            f"net: {len(kills)} orders of the kill switch were executed, which no backtest plays: "
+            "what they closed is open in the backtest's, at its last price"
+        )
 
 
 # -- what the run saw, against what the data has ---------------------------------------------------

@@ -133,6 +133,37 @@ def test_a_refusal_is_a_refusal(copied: Path) -> None:
     assert "unexplained" not in kinds(found)
 
 
+def test_what_the_gate_refuses_of_the_replay_is_told_by_its_code(copied: Path) -> None:
+    def grow(rows: list[dict[str, Any]]) -> None:
+        row = next(row for row in rows if row["kind"] == "LIMIT" and row["fills"])
+        row["quantity"] = "1000000"
+        row["changes"] = []
+
+    first = parity_of(edited(copied, grow)).differences[0]
+    assert first.kind == "refusal"
+    assert first.why.startswith("MARGIN: expected at most"), first.why
+
+
+def test_an_order_of_the_kill_switch_is_of_a_class_of_its_own(copied: Path) -> None:
+    """No strategy of a backtest gives it, so no gate is asked, and its net is another."""
+    names: list[str] = []
+
+    def kill(rows: list[dict[str, Any]]) -> None:
+        row = [row for row in rows if row["kind"] == "MARKET" and row["fills"]][-1]
+        names.append(row["client_order_id"])
+        row["strategy"] = "KILL"
+
+    run = edited(copied, kill)
+    found = parity_of(run)
+    assert [one.order for one in found.differences if one.kind == "kill"] == names
+    assert found.classes["kill"] == 1
+    assert found.beyond({}) == []
+    assert any("1 orders of the kill switch" in note for note in found.notes)
+    told = CliRunner().invoke(app, ["parity", str(copied)])
+    assert told.exit_code == 0
+    assert "alike but for 1 of the kill switch" in told.output
+
+
 def test_a_longer_way_is_latency(copied: Path) -> None:
     """It met the market at once, and is said to have arrived later."""
     names: list[str] = []
@@ -434,7 +465,9 @@ def test_what_a_position_had_won_that_was_taken_over_is_in_no_net(copied: Path) 
     (one,) = summary["instruments"]
     one["opening_gain"] = "5"
     (copied / "summary.json").write_text(json.dumps(summary))
-    assert parity_of(Run.at(copied)).nets["USDT"][0] == net
+    found = parity_of(Run.at(copied))
+    assert found.nets["USDT"][0] == net
+    assert any("its net PnL less +5 USDT" in note for note in found.notes)
 
 
 def test_what_cant_be_compared_is_told(copied: Path) -> None:
