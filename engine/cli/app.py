@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -127,15 +128,20 @@ Quiet = Annotated[
 
 
 def _quietable(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """The same with `--quiet`, which no verb has to know of."""
+    """The same with `--quiet`, which no verb has to know of, and without the numbers that no
+    limit is compared with: nan is neither below nor above one."""
     if getattr(verb, "is_quietable", False):
         return verb
 
+    told = inspect.signature(verb, eval_str=True)
+
     @wraps(verb)
     def quietable(*arguments: Any, _quiet: bool = False, **options: Any) -> Any:
+        for name, value in options.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise typer.BadParameter(f"expected a finite number, {value} came", param_hint=name)
         return verb(*arguments, **options)
 
-    told = inspect.signature(verb, eval_str=True)
     added = inspect.Parameter(
         "_quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet
     )

@@ -24,7 +24,7 @@ def command(
     folder: Annotated[
         Path, typer.Option("--dir", help="Folder of the demo; emptied first.")
     ] = Path("out/demo"),
-    seconds: Annotated[float, typer.Option(min=4, help="Seconds of live trading.")] = 60.0,
+    seconds: Annotated[float, typer.Option(min=4, max=86_400, help="Seconds of trading.")] = 60.0,
     seed: Annotated[int, typer.Option(help="Seed of the simulated market.")] = 7,
     svg: Annotated[
         Path | None, typer.Option(help="Also write what is printed as a picture.")

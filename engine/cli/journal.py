@@ -27,7 +27,13 @@ ConfigFile = Annotated[Path, typer.Argument(help="The run's TOML file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Days = Annotated[
     int,
-    typer.Option("--older-than", metavar="DAYS", help="Only orders that ended before that."),
+    typer.Option(
+        "--older-than",
+        min=0,
+        max=36_500,
+        metavar="DAYS",
+        help="Only orders that ended before that.",
+    ),
 ]
 
 

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from fairlead.engine.cli.killing import TIMEOUT_SECS, Misspelt, Wanted, carry_out
+from fairlead.engine.cli.killing import (
+    TIMEOUT_SECS,
+    TIMEOUT_SECS_LEAST,
+    TIMEOUT_SECS_MOST,
+    Misspelt,
+    Wanted,
+    carry_out,
+)
 from fairlead.engine.kill.state import Action
 
 
@@ -35,7 +42,13 @@ def command(
     ] = False,
     status: Annotated[bool, typer.Option("--status", help="Show what is in force.")] = False,
     timeout_secs: Annotated[
-        float, typer.Option("--timeout", min=1, help="Longest time to cancel, in seconds.")
+        float,
+        typer.Option(
+            "--timeout",
+            min=TIMEOUT_SECS_LEAST,
+            max=TIMEOUT_SECS_MOST,
+            help="Longest time to cancel, in seconds.",
+        ),
     ] = TIMEOUT_SECS,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -68,7 +68,7 @@ def _wanted(places: list[str], options: dict[str, str]) -> killing.Wanted | None
         timeout_secs = float(options.get("--timeout", killing.TIMEOUT_SECS))
     except ValueError:
         return None
-    if not timeout_secs >= 1:
+    if not killing.TIMEOUT_SECS_LEAST <= timeout_secs <= killing.TIMEOUT_SECS_MOST:
         return None
     scope, key = [*places, *("all", "")[len(places) :]]
     return killing.Wanted(

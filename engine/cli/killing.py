@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fairlead.engine.kill.halts import Account
 
 TIMEOUT_SECS = 30.0
+TIMEOUT_SECS_LEAST, TIMEOUT_SECS_MOST = 1, 86_400
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

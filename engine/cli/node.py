@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 
 ConfigFile = Annotated[Path, typer.Argument(help="The run's TOML file.")]
+FOR_SECS_MAX = 315_360_000  # ten years: what is longer ends by a signal
 RunSeconds = Annotated[
     float | None,
-    typer.Option("--for", min=0, help="Stop in order so many seconds after the run is up."),
+    typer.Option(
+        "--for", min=0, max=FOR_SECS_MAX, help="Stop in order so many seconds after the run is up."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Out = Annotated[

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fairlead.engine.sessions.run import Summary
 
 PROGRESS_SECS = 30.0
+SEEDS_MAX = 1_000_000
 
 
 def command(
@@ -72,11 +73,13 @@ def _venues(text: str) -> list[str]:
 
 
 def _seeds(text: str) -> list[int]:
-    match = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", text.strip())
+    match = re.fullmatch(r"(\d{1,18})(?:\.\.(\d{1,18}))?", text.strip())
     if match is None:
         raise typer.BadParameter(f"expected a seed or FIRST..LAST, received {text!r}")
     first = int(match[1])
     last = int(match[2] or first)
+    if last - first >= SEEDS_MAX:
+        raise typer.BadParameter(f"expected at most {SEEDS_MAX:,} seeds, received {text!r}")
     if last < first:
         raise typer.BadParameter(f"expected FIRST..LAST in ascending order, received {text!r}")
     return list(range(first, last + 1))

@@ -37,7 +37,8 @@ def command(
     config: ConfigFile,
     watch: Annotated[bool, typer.Option("--watch", help="Again and again, until Ctrl-C.")] = False,
     every_secs: Annotated[
-        float, typer.Option("--every", min=0.5, help="Seconds between two looks of --watch.")
+        float,
+        typer.Option("--every", min=0.5, max=86_400, help="Seconds between two looks of --watch."),
     ] = 2.0,
     mode: Mode = None,
     from_files: Files = False,

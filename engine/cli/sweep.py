@@ -18,6 +18,7 @@ from fairlead.engine.cli import process
 from fairlead.engine.cli.out import Settings, progress, progress_console, result_console
 from fairlead.engine.config.changes import parsed
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.research.space import GRID_MAX
 from fairlead.engine.run.config import load
 
 if TYPE_CHECKING:
@@ -53,10 +54,12 @@ def command(
     search: Annotated[
         str, typer.Option(help="grid, random, or a sampler of Optuna: tpe, nsga2.")
     ] = "grid",
-    trials: Annotated[int | None, typer.Option(min=1, help="How many; default: the grid.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, max=GRID_MAX, help="How many; default: the grid.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of what is drawn at random.")] = 1,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="Processes; default: one a core.")
+        int | None, typer.Option("--jobs", min=1, max=1024, help="Processes; default: one a core.")
     ] = None,
     ray: Annotated[
         str | None,
@@ -83,6 +86,7 @@ def command(
         int | None,
         typer.Option(
             min=1,
+            max=GRID_MAX,
             metavar="N",
             help="Screen all variants by the strategy's `screen` function, and backtest the best "
             "N. What is screened is no result, and counts as tried.",

@@ -17,7 +17,7 @@ from msgspec import Meta
 from fairlead.engine.config.latency import FIXED
 from fairlead.engine.config.latency import FORM as LATENCY_FORM
 from fairlead.engine.config.observed import Observe as Observe
-from fairlead.engine.config.shape import Struct
+from fairlead.engine.config.shape import MOST, RATE_MAX, Struct
 from fairlead.engine.config.shape import doc as _doc
 
 Money = Annotated[
@@ -47,7 +47,7 @@ class Run(Struct, frozen=True, kw_only=True):
         _doc("An event loop that stands still so long is told, with its stack", unit="s", ge=1),
     ] = 10
     stuck_exit_secs: Annotated[
-        Annotated[int, Meta(ge=5)] | None,
+        Annotated[int, Meta(ge=5, le=MOST["s"])] | None,
         _doc(
             "... and after so long the process cancels (on_stop) and ends, exit code 1, to be "
             "started again; absent: never",
@@ -290,11 +290,11 @@ class Risk(Struct, frozen=True, kw_only=True):
         ),
     ] = 10
     max_modifies_per_second: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
+        Annotated[int, Meta(ge=1, le=RATE_MAX)] | None,
         _doc("Most modifies approved in any one second", unit="modifies/s"),
     ] = None
     max_cancels_per_second: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
+        Annotated[int, Meta(ge=1, le=RATE_MAX)] | None,
         _doc(
             "From so many cancels in a second on, orders and modifies wait; cancels are never "
             "refused",
@@ -415,7 +415,7 @@ class Execution(Struct, frozen=True, kw_only=True):
         int, _doc("Interval between polls of balances", unit="ms", ge=100)
     ] = 5000
     unknown_query_ms: Annotated[
-        list[Annotated[int, Meta(ge=1)]],
+        list[Annotated[int, Meta(ge=1, le=MOST["ms"])]],
         _doc(
             "Waits between the queries for an order whose answer was lost; the last repeats",
             unit="ms",
