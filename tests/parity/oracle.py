@@ -68,12 +68,13 @@ class _Taking(NamedTuple):
 
 class _Taken(NamedTuple):
     """Taken in one of the markets after the events `first` to `last`, if in the first of a level
-    that was told by event `told`."""
+    that was told by event `told`; `order` by whom."""
 
     first: int
     last: int
     size: Decimal
     told: int
+    order: str
 
 
 class _Judge:
@@ -296,7 +297,8 @@ class _Judge:
         for part in taking.parts:
             taken = self.taken.setdefault((side, part.price), [])
             since = told.get(part.price, 0)
-            taken.append(_Taken(first.number, last.number, part.quantity, since))
+            one = _Taken(first.number, last.number, part.quantity, since, taking.order.id)
+            taken.append(one)
 
     def _forget(self, taking: _Taking) -> None:
         for part in taking.parts:
@@ -314,9 +316,7 @@ class _Judge:
 
     def _wrong(self, taking: _Taking, sheet: Sheet, also: Sequence[_Taking]) -> list[Violation]:
         order, ts = taking.order, taking.ts
-        left = {
-            offer.price: self._left(order.side, offer, ts) for offer in sheet.offers(order.side)
-        }
+        left = {offer.price: self._left(order, offer, ts) for offer in sheet.offers(order.side)}
         found: list[Violation] = []
 
         def say(kind: str, price: Decimal, quantity: Decimal) -> None:
@@ -338,18 +338,19 @@ class _Judge:
             say("worse than it met", worst, skipped)
         return found
 
-    def _left(self, taker: str, offer: Offer, ts: int) -> tuple[Decimal, Decimal]:
+    def _left(self, order: Order, offer: Offer, ts: int) -> tuple[Decimal, Decimal]:
         """`most` and `least` of an offer, without what the run took of it since it was told.
 
         What was taken of the level once it had been told again is no part of what stood before.
+        Without consumption others took nothing of it, and itself no order takes the same twice.
         """
-        if not self.rules.consumption:
-            return offer.most, offer.least
-        taken = self.taken.get((taker, offer.price), ())
+        taker, shared = order.side, self.rules.consumption
+        known = self.taken.get((taker, offer.price), ())
+        taken = [one for one in known if shared or one.order == order.id]
         same = (one for one in taken if one.told <= offer.told <= one.first)
         gone = sum((one.size for one in same), ZERO)
         perhaps = sum((one.size for one in taken if one.last >= offer.since), ZERO)
-        least = offer.least - perhaps - self._met(taker, offer, ts)
+        least = offer.least - perhaps - (self._met(taker, offer, ts) if shared else ZERO)
         return max(offer.most - gone, ZERO), max(least, ZERO)
 
     def _met(self, taker: str, offer: Offer, ts: int) -> Decimal:
