@@ -82,7 +82,6 @@ class OceanexSimulator(OceanexState):
             "query_ws_url": f"{ws_base}{QUERY_PATH}",
             "app_key": key,
             **account,
-            "private_key": self.private_key_pem,
             "credentials": {**account, "private_key": self.private_key_pem},
             "markets": list(self.markets),
         }

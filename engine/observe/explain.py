@@ -5,7 +5,9 @@ Told from the journal alone, and from the raw recording where there is one.
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -154,7 +156,8 @@ def _body(body: bytes) -> str:
 def _wire(raw: Path, names: tuple[str, ...], from_ns: int, to_ns: int) -> list[Line]:
     """Frames and answers that name the order, and the requests that were answered so.
 
-    A poll that is answered the same again is told once, with how often and until when.
+    Of a list of orders the order's own part. A poll that tells the same of it again is told once,
+    with how often and until when.
     """
     from fairlead.engine.recording.raw import (  # most runs have none, and it takes a while
         raw_files,
@@ -162,10 +165,10 @@ def _wire(raw: Path, names: tuple[str, ...], from_ns: int, to_ns: int) -> list[L
     )
     from fairlead.engine.recording.rawformat import Direction
 
-    needles = [name.encode() for name in names]
+    naming = _naming(names)
     requests: dict[tuple[str, int], RawRecord] = {}
     lines: list[Line] = []
-    polls: dict[tuple[str, str, int, bytes], tuple[int, int]] = {}  # its line, times told again
+    polls: dict[tuple[str, str, int, str], tuple[int, int]] = {}  # its line, times told again
     told = 0
     for file in raw_files(raw):
         start = file.name.split(".")[0]
@@ -177,20 +180,21 @@ def _wire(raw: Path, names: tuple[str, ...], from_ns: int, to_ns: int) -> list[L
             key = (file.parent.name, record.exchange)
             if record.direction is Direction.REQUEST:
                 requests[key] = record
-            if not any(needle in record.payload for needle in needles):
+            if not naming.search(record.payload):
                 continue
+            own = _own(record.payload, names)
             if record.direction is Direction.ANSWER and (asked := requests.pop(key, None)):
                 path = asked.url.partition("?")[0]  # what follows has the time in it
-                poll = (asked.method, path, record.status, record.payload)
+                poll = (asked.method, path, record.status, own)
                 if poll in polls:
                     at, times = polls[poll]
                     polls[poll] = (at, times + 1)
                     again = f" (and {times + 1} times more, until {clock(record.ts_ns)})"
-                    lines[at] = Line(lines[at].ts_ns, "wire", _frame(record) + again)
+                    lines[at] = Line(lines[at].ts_ns, "wire", _frame(record, own) + again)
                     continue
                 lines.append(Line(asked.ts_ns, "wire", f"-> {asked.method} {asked.url}"))
                 polls[poll] = (len(lines), 0)
-            lines.append(Line(record.ts_ns, "wire", _frame(record)))
+            lines.append(Line(record.ts_ns, "wire", _frame(record, own)))
             told += 1
             if told == WIRE_LINES_MAX:
                 text = f"(only the first {WIRE_LINES_MAX} are told)"
@@ -198,10 +202,39 @@ def _wire(raw: Path, names: tuple[str, ...], from_ns: int, to_ns: int) -> list[L
     return lines
 
 
-def _frame(record: RawRecord) -> str:
+def _naming(names: tuple[str, ...]) -> re.Pattern[bytes]:
+    """Where one of the names stands, and not a longer number that has it within."""
+    either = b"|".join(re.escape(name.encode()) for name in names)
+    return re.compile(rb"(?<![0-9])(?<![0-9]\.)(?:" + either + rb")(?![0-9]|\.[0-9])")
+
+
+def _own(payload: bytes, names: tuple[str, ...]) -> str:
+    """What a frame has of the order: the objects that name it, where it has others beside them."""
+    try:
+        found = list(_objects(msgspec.json.decode(payload), frozenset(names)))
+    except _NEVER_WRITTEN:  # no JSON: told as it is
+        found = []
+    whole = payload.decode("utf-8", "replace")
+    if not found or len(whole) <= EXCERPT_CHARS:
+        return whole
+    return f"[...] {' '.join(msgspec.json.encode(one).decode() for one in found)}"
+
+
+def _objects(value: Any, names: frozenset[str]) -> Iterator[dict[str, Any]]:
+    """The innermost objects that have one of the names for a value."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _objects(item, names)
+    elif isinstance(value, dict):
+        inner = list(_objects(list(value.values()), names))
+        yield from inner
+        if not inner and any(isinstance(i, str | int) and str(i) in names for i in value.values()):
+            yield value
+
+
+def _frame(record: RawRecord, text: str) -> str:
     from fairlead.engine.recording.rawformat import Direction
 
-    text = record.payload.decode("utf-8", "replace")
     short = text if len(text) <= EXCERPT_CHARS else text[:EXCERPT_CHARS] + "..."
     arrow = "->" if record.direction in (Direction.OUT, Direction.REQUEST) else "<-"
     status = f" {record.status}" if record.status else ""

@@ -14,7 +14,7 @@ JWT_START = b"eyJ"
 
 
 def canaries(desk: Desk) -> list[bytes]:
-    pem = str(desk.served.line["private_key"]).splitlines()
+    pem = desk.served.credential("private_key").splitlines()
     lines = [line.strip().encode() for line in pem if len(line) > 20 and "-----" not in line]
     return [*lines, str(desk.served.line["uid"]).encode(), JWT_START]
 

@@ -85,7 +85,7 @@ async def other(desk: Desk) -> AsyncIterator[OceanexHttp]:
     """Someone else with the account's key."""
     line = desk.served.line
     http = AiohttpTransport()
-    key = load_key(Secret(str(line["private_key"]), "test"))
+    key = load_key(Secret(desk.served.credential("private_key"), "test"))
     signer = Signer(str(line["uid"]), str(line["key_id"]), key, time.time_ns, 60)
     yield OceanexHttp(OceanexOptions(http_url=str(line["rest"])), http, signer)
     await http.close()

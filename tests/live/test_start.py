@@ -61,7 +61,7 @@ def test_text_that_is_no_key(served: Venue, tmp_path: Path) -> None:
 
 
 def test_a_key_file_that_others_can_read(served: Venue, tmp_path: Path) -> None:
-    changed = credential(served, tmp_path, str(served.line["private_key"]), 0o644)
+    changed = credential(served, tmp_path, served.credential("private_key"), 0o644)
     fails(write(tmp_path, served, changed), 3, "E-SEC-006", "chmod 600")
 
 

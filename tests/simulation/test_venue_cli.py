@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,14 @@ from typing import Any
 
 import pytest
 
+from fairlead.adapters import registry
+from fairlead.engine.cli.venue import _account, _simulator
 from tests.simulation.test_market import write_catalog
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, run
 
+NO_SECRETS = {"uid", "key_id"}
 COMMAND = [sys.executable, "-c", "from fairlead.engine.cli.main import main; main()", "venue"]
 
 
@@ -59,13 +63,30 @@ def test_serves_until_it_is_told_to_stop(running: Any, number: signal.Signals) -
     assert fetch(f"{told['control']}ledger")["next"] > 0
     key = Path(told["credentials"]["private_key"].removeprefix("file:"))
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    assert key.read_text() == told["private_key"]
+    assert key.read_text().startswith("-----BEGIN PRIVATE KEY-----")
+    assert "private_key" not in told
     assert Path(told["credentials"]["uid"].removeprefix("file:")).read_text() == told["uid"]
 
     process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE_SECS)
     assert (process.returncode, out, err) == (0, "", "")
     assert not key.exists()  # the temporary folder went with it
+
+
+@pytest.mark.parametrize("name", registry.simulated())
+def test_no_secret_is_in_what_is_told_but_where_it_is(name: str, tmp_path: Path) -> None:
+    """Of the account only its number, and a key's: a client is configured with them."""
+    made = _simulator(name)(now_ns=time.time_ns(), seed=1, ids_from=1)
+    described = dict(made.describe("http://127.0.0.1:1", "ws://127.0.0.1:1"))
+    given: Any = described["credentials"]
+    secrets = {one: text for one, text in given.items() if one not in NO_SECRETS}
+    assert secrets
+    told = json.dumps(_account(made, lambda: described, tmp_path))
+    for credential, text in secrets.items():
+        assert json.dumps(text)[1:-1] not in told, credential
+        file = tmp_path / credential
+        assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == (text, 0o600)
+        assert f"file:{file}" in told
 
 
 def test_replay_drives_the_named_market(running: Any, tmp_path: Path) -> None:

@@ -36,6 +36,10 @@ class Venue:
         self.process = process
         self.line = line
 
+    def credential(self, name: str) -> str:
+        """What the file of a credential holds."""
+        return Path(str(self.line["credentials"][name]).removeprefix("file:")).read_text()
+
     def ledger(self, since: int = 0) -> dict[str, Any]:
         return self._get(f"ledger?since={since}")
 

@@ -35,11 +35,11 @@ async def client(served: Served) -> AsyncIterator[Any]:
 
     Its `rateLimit` is 3000 ms between calls, 150 times slower than the venue's limit.
     """
-    told = served.describe()
+    told: Any = served.describe()
     exchange = ccxt.oceanex(
         {
             "apiKey": told["uid"],
-            "secret": told["private_key"],
+            "secret": told["credentials"]["private_key"],
             "enableRateLimit": False,
             "timeout": PATIENCE_SECS * 1000,
         }

@@ -189,6 +189,55 @@ def test_brackets_of_other_orders_are_read_to_a_bound(
     assert "there are more" in str(story)
 
 
+def test_of_a_list_of_orders_the_orders_own_part_is_told_and_none_of_others(
+    path: Path, tmp_path: Path
+) -> None:
+    """A poll of all that is open names twenty orders, and a longer id has a shorter one within."""
+    tap = RawRecorder(tmp_path, "OCEANEX", redactor=Redactor())
+
+    def told(url: str, body: object, at: int) -> None:
+        request = SimpleNamespace(method="GET", url=f"https://x{url}", headers={}, body=b"")
+        answer = SimpleNamespace(status=200, headers={}, body=msgspec.json.encode(body))
+        tap.http(request, answer, "", at, at + 5)
+
+    own = {"id": "V-2", "state": "wait"}
+    for number in range(3):
+        others = [{"id": f"V-{number}{other}", "state": "done"} for other in range(10, 30)]
+        told("/orders", {"data": [*others[:10], own, *others[10:]]}, 4_100 + 10 * number)
+    told("/order?id=V-21", {"id": "V-21", "state": "done"}, 4_200)
+    told("/order?id=9V-2.5", {"id": 7, "price": "9V-2.5"}, 4_300)
+    tap.close()
+    lines = explain("V-2", [path], tmp_path / "raw").lines
+    wire = [line.text for line in lines if line.source == "wire"]
+    assert wire == [
+        "-> GET https://x/orders",
+        '<- 200 [...] {"id":"V-2","state":"wait"} (and 2 times more, until '
+        "1970-01-01 00:00:00.000004)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data": "' + b"x" * 300 + b' {\\"id\\":\\"V-2\\"}"}',  # text within: no object
+        b"id=V-2&note=" + b"x" * 300,
+        b'{"id": ["V-2"], "note": "' + b"x" * 300 + b'"}',
+        b'{"a":' * 2_000 + b'"V-2"',
+    ],
+)
+def test_what_names_the_order_in_another_way_is_told_as_it_is(
+    path: Path, tmp_path: Path, body: bytes
+) -> None:
+    tap = RawRecorder(tmp_path, "OCEANEX", redactor=Redactor())
+    request = SimpleNamespace(method="GET", url="https://x/orders", headers={}, body=b"")
+    tap.http(request, SimpleNamespace(status=200, headers={}, body=body), "", 4_100, 4_105)
+    tap.close()
+    lines = explain("V-2", [path], tmp_path / "raw").lines
+    (_, answer) = [line.text for line in lines if line.source == "wire"]
+    assert answer.startswith(f"<- 200 {body.decode()[:200]}")
+    assert answer.endswith("...")
+
+
 def test_a_poll_that_is_answered_the_same_is_told_once_with_its_count(
     path: Path, tmp_path: Path
 ) -> None:
