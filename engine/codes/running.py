@@ -253,6 +253,10 @@ RUNNING: dict[str, Code] = {
     ),
     "BALANCE-IDLE": Code("a simulated balance that nothing trades", "remove or respell it"),
     "DATA-ORDER": Code("a strategy was not told for long; others go on", "the log names it"),
+    "ROLE-TAG": Code(
+        "an order's tag reads like a role, and is none: the gate takes it for no exit",
+        "write `tags=[Role.STOP.tag]`, with the `.tag`",
+    ),
     "STRATEGY-STOPPED": Code(
         "a strategy stopped itself; the run goes on without it",
         "look what it left open; `self.shutdown_system(reason)` ends the run instead",

@@ -25,13 +25,14 @@ from fairlead.engine.guard.stop import Stop
 from fairlead.engine.orders.approved import Approved
 from fairlead.engine.orders.held import NotNow
 from fairlead.engine.orders.journal_reads import JournalError
-from fairlead.engine.orders.model import Intent, Refused
+from fairlead.engine.orders.model import Intent, Refused, Role
 from fairlead.engine.risk.approval import Change
 from fairlead.engine.risk.checks import Denial
 from fairlead.engine.risk.gate import counted_order
 from fairlead.engine.risk.release import refused, regate
 from fairlead.engine.risk.view import heard_ns, order_facts
 
+ROLES = frozenset(role.value for role in Role if role is not Role.NONE)
 # Events whose receipt begins the time from tick to order
 TICKS = (OrderBookDeltas, OrderBookDepth, QuoteTick, TradeTick)
 UNKNOWN = "unknown: nobody made it here, or it was over for long"
@@ -120,6 +121,8 @@ class Sending:
             self._deny(order, facts.client_order_id, facts.instrument, denial)
             return False
         core.gate.approve(facts, view.now_ns())
+        if facts.role is Role.NONE and (tags := order.tags):
+            self._look_at(tags)
         self.denied.approved(facts.client_order_id)
         core.run.note_market(facts.client_order_id, core.strategy.cache, order.instrument_id)
         ticks = core.run.ticks
@@ -129,6 +132,13 @@ class Sending:
             received_ns = heard_ns(core.gate.heard, event) if is_quote else event.ts_init
             ticks[facts.client_order_id] = received_ns
         return True
+
+    def _look_at(self, tags: Iterable[str]) -> None:
+        """`Role.STOP` among the tags, where `Role.STOP.tag` is meant, would say nothing."""
+        for role in ROLES.intersection(tags):
+            text = f"{self._core.id}: the tag {role!r} of an order is no role to the gate; "
+            name = f"Role.{Role(role).name}.tag"
+            self._core.run.warn("ROLE-TAG", f"{text}write tags=[{name}], if that is what it is for")
 
     def release(self, held: Intent, sent: Intent) -> Approved | Refused | NotNow:
         """The gate's word on what the desk releases of an order that it held."""

@@ -11,6 +11,7 @@ from nautilus_trader.model import BookType, ClientOrderId, InstrumentId, OrderSi
 from nautilus_trader.trading import StrategyConfig
 
 from fairlead.engine.guard import GuardedStrategy
+from fairlead.engine.orders.model import Role
 
 BUY = OrderSide.BUY
 SIZE = Quantity.from_str("0.100")
@@ -55,6 +56,11 @@ def _changed(s: Any, name: InstrumentId, **given: Any) -> None:
     s.modify_order(order.client_order_id, **given)
 
 
+def _tagged(s: Any, name: InstrumentId, *tags: str) -> None:
+    price = Price.from_str("59000.0")
+    s.submit_order(s.order_factory.limit(name, BUY, SIZE, price, tags=list(tags)))
+
+
 MISTAKES: dict[str, Callable[[Any, InstrumentId], Any]] = {
     "off tick": lambda s, name: _limit(s, name, price="100.123"),
     "float": lambda s, name: _limit(s, name, size=0.1),
@@ -92,6 +98,8 @@ MISTAKES: dict[str, Callable[[Any, InstrumentId], Any]] = {
     "close nothing": lambda s, name: s.close_position(None),
     "position of nothing": lambda s, name: s.own_position(NO_NAME),
     "orders of nothing": lambda s, name: s.own_orders(NO_NAME),
+    "role for a tag": lambda s, name: _tagged(s, name, Role.STOP),
+    "role's tag": lambda s, name: _tagged(s, name, Role.ENTRY.tag, "entry-7", "stops"),
     "sys.exit": lambda s, name: sys.exit(0),
     "no words": lambda s, name: _raise(RuntimeError()),
     "many lines": lambda s, name: _raise(ValueError("first\nsecond")),

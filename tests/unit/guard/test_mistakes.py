@@ -65,6 +65,11 @@ REFUSALS = {
     "modify of nothing": "ORDER_NOT_OPEN: expected an open order, O-1 is unknown",
 }
 
+TAGS = {
+    "role for a tag": ["ROLE-TAG: Test-001: the tag 'stop' of an order is no role to the gate;"],
+    "role's tag": [],
+}
+
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -78,7 +83,7 @@ def mistake(folder: Path, catalog: Path, name: str):
 
 
 def test_every_mistake_is_tested() -> None:
-    assert FAULTS.keys() | REFUSALS.keys() == mistaken.MISTAKES.keys()
+    assert FAULTS.keys() | REFUSALS.keys() | TAGS.keys() == mistaken.MISTAKES.keys()
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -105,3 +110,11 @@ def test_the_first_refusal_of_a_kind_is_told_on_the_screen(
     assert told.startswith("the gate refused an order of Test-001")
     assert REFUSALS[name] in told
     assert sum(result.summary.denials.values()) == 1
+
+
+@pytest.mark.parametrize("name", TAGS)
+def test_a_role_among_the_tags_is_told(tmp_path: Path, catalog: Path, name: str) -> None:
+    result = mistake(tmp_path, catalog, name)
+    assert result.exit_code == 0
+    told = [line for line in result.summary.notes if "ROLE-TAG" in line]
+    assert [line.partition("; write tags=[Role.STOP.tag]")[0] + ";" for line in told] == TAGS[name]
