@@ -70,9 +70,10 @@ class Play(Bench):
             for name, tape in made.items()
         }
         names = tuple(self.tapes)
+        self.is_margin = is_margin = rng.random() < 0.5
         size = {"size_increment": Decimal("0.1")}
         super().__init__(
-            margin=rng.random() < 0.5,
+            margin=is_margin,
             balances={"USDT": 10**9, "AAA": 10**6, "BBB": 10**6, "CCC": 10**6},
             listings=tuple(listing(name, base=name[:3], **size) for name in names),
             queue=rng.random() < 0.7,
@@ -128,6 +129,7 @@ class Play(Bench):
         does = rng.random()
         if mine and does < 0.15:
             chosen = rng.choice(mine).id
+            self.rows[chosen]["asked"].append({"what": "cancel", "ts": ts})
             self.send(ts, lambda now: self.exchange.cancel(chosen, now))
         elif mine and does < 0.3:
             self.change(ts, rng.choice(mine))
@@ -140,7 +142,10 @@ class Play(Bench):
     def change(self, ts: int, order: Order) -> None:
         quantity = self.size() if self.rng.random() < 0.4 else None
         price = None if order.price is None else self.near(order.price, -2, 2)
+        if quantity in (None, order.quantity) and price in (None, order.price):
+            return
         name = order.id
+        self.rows[name]["asked"].append({"what": "modify", "ts": ts})
         self.send(ts, lambda now: self.exchange.modify(name, now, quantity=quantity, price=price))
 
     def place(self, name: str, ts: int, bid: Decimal, ask: Decimal) -> None:
@@ -189,6 +194,7 @@ class Play(Bench):
 
     def accepted(self, order: Order, ts_ns: int) -> None:
         self._ends(order, "ACCEPTED", ts_ns)
+        self.rows[order.id]["ts_accepted"] = ts_ns
 
     def rejected(self, order: Order, reason: str, ts_ns: int, *, due_post_only: bool) -> None:
         self._ends(order, "REJECTED", ts_ns, reason)
@@ -202,6 +208,7 @@ class Play(Bench):
         told = {"trade_id": fill.trade_id, "ts_event": ts_ns}
         told |= {"price": str(fill.price), "quantity": str(fill.quantity)}
         told["liquidity"] = "MAKER" if fill.is_maker else "TAKER"
+        told["fee"] = f"{fill.fee} {fill.fee_currency}"
         self.rows[order.id]["fills"].append(told)
 
     def updated(self, order: Order, ts_ns: int) -> None:
@@ -236,12 +243,15 @@ def _row(new: NewOrder, ts: int) -> dict[str, Any]:
         "post_only": new.post_only,
         "reduce_only": new.reduce_only,
         "entry": None,
+        "role": "",
         "trigger_type": None if trigger is None else TRIGGERS[trigger.watched],
         "status": "SUBMITTED",
         "reason": None,
         "ts_init": ts,
+        "ts_accepted": None,
         "ts_last": ts,
         "changes": [],
+        "asked": [],
         "fills": [],
         **_terms(new.quantity, new.price, None if trigger is None else trigger.price),
     }
