@@ -16,8 +16,8 @@ import pytest
 
 from fairlead.adapters.oceanex.simulator import OceanexSimulator
 from fairlead.adapters.simulation.server import Served, serve
-from fairlead.engine.orders.model import Side
 from tests.support.patience import PATIENCE_SECS
+from tests.venues.printed import is_seen
 
 SYMBOL = "BTC/USDT"
 
@@ -49,9 +49,6 @@ async def client(served: Served) -> AsyncIterator[Any]:
     await exchange.close()
 
 
-TRADE_LOOKS = 4
-
-
 async def _until(condition: Any) -> None:
     deadline = time.monotonic() + PATIENCE_SECS
     while not condition():
@@ -80,14 +77,7 @@ async def test_ccxt_reads_markets_and_market_data(served: Served, client: Any) -
     assert [b[0] for b in bars] == sorted(b[0] for b in bars)
     assert all(low <= min(o, c) <= max(o, c) <= high for _, o, high, low, c, _ in bars)
 
-    seen = False
-    for _ in range(TRADE_LOOKS):  # the market trades on meanwhile, and only the newest are listed
-        served.venue.exchange.print_trade(
-            "btcusdt", Decimal("60000"), Decimal("0.5"), Side.BUY, served.venue.exchange.now_ns
-        )
-        trades = await client.fetch_trades(SYMBOL, limit=500)
-        seen = seen or any(t["amount"] == 0.5 and t["side"] == "buy" for t in trades)
-    assert seen
+    assert await is_seen(client, SYMBOL, served.venue.exchange, "btcusdt", Decimal("0.5"))
 
     assert abs(await client.fetch_time() - time.time() * 1000) < 5000
     fees = await client.fetch_trading_fees()

@@ -18,6 +18,7 @@ from fairlead.adapters.poloniex.simulator_orders import ACCOUNT
 from fairlead.adapters.simulation.server import Served, serve
 from fairlead.engine.orders.model import Side
 from tests.support.patience import PATIENCE_SECS
+from tests.venues.printed import is_seen
 
 SYMBOL, MARKET = "BTC/USDT", "BTC_USDT"
 
@@ -97,9 +98,7 @@ async def test_ccxt_reads_markets_and_market_data(served: Served, client: Any) -
 
     exchange = exchange_of(served)
     size = Decimal("0.512345")
-    exchange.print_trade(MARKET, Decimal("60000"), size, Side.BUY, exchange.now_ns)
-    trades = await client.fetch_trades(SYMBOL, limit=500)
-    assert any(t["amount"] == 0.512345 and t["side"] == "buy" for t in trades)
+    assert await is_seen(client, SYMBOL, exchange, MARKET, size)
     assert abs(await client.fetch_time() - time.time() * 1000) < 5000
     assert (await client.fetch_trading_fees())[SYMBOL]["taker"] == 0.00155
 
