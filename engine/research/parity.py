@@ -5,14 +5,15 @@ fee, else its first. It is explained by the first of these that fits:
 
 - `kill`: an order of the kill switch. No backtest plays it: what it closed is open there.
 - `refusal`: one of both was refused, by the venue or by the gate (within a gap that of the backtest
-  is the gap's doing); or it is the same where the backtest refuses what the run did, and no more:
-  what an order takes, or stands before, the others have no more.
+  is the gap's doing); or it is the same where the backtest refuses and cuts what the run did, and
+  no more: what an order takes, or stands before, the others have no more.
 - `fee`: the same execution, at another fee, or called a maker's in one and a taker's in the other.
   What the venue did not tell of it, maker or taker, differs from neither.
 - `gap`: the data lacks what the run saw while the order lived, or says itself that it lacks some.
 - `latency`: it arrived at another time; or all is the same with the config's latency, or with none.
 - `exit`: a reduce-only order that rests was cut to its strategy's position in one of both only: a
-  backtest does it by a command, a paper run when it fills, a venue without such orders never.
+  backtest does it by a command, a paper run when it fills, a venue without such orders never. Or
+  one that takes at once was cut to it on paper or in the backtest, as they held different ones.
 - `queue`: a maker's execution at the order's own limit came earlier, later or not at all; one that
   came earlier is there without a queue, and one that came later is none of a paper run, which
   reckons queues as a backtest does. So may a stop's rest: NautilusTrader calls it a taker's.
@@ -192,6 +193,8 @@ def compared(
         if pair is None:
             continue
         cut = _cut(row, other, rows if cuts_at_fills else ())
+        if cuts_at_fills and other is not None and cut is None:
+            cut = _held_other(row, other, rows, list(replayed.values()))
         no = (denied or {}).get(row["client_order_id"])
         kind, why = _explained(row, other, pair, lacking, slack, cut, no)
         if kind == UNEXPLAINED:
@@ -378,22 +381,48 @@ def _cut(row: Row, other: Row | None, rows: Sequence[Row]) -> str | None:
     return None
 
 
+def _held_other(row: Row, other: Row, rows: Sequence[Row], others: Sequence[Row]) -> str | None:
+    """Why a reduce-only order that takes at once got less in one of both: its strategy held just so
+    much when it came, by orders that differ themselves. None: it is not for that."""
+    if not row.get("reduce_only"):
+        return None
+    if row["kind"] != "MARKET" and row["time_in_force"] not in AT_ONCE:
+        return None
+    both = []
+    for one, all_of in ((row, rows), (other, others)):
+        before = [each for each in all_of if each is not one]
+        held, unit = _held(one, before, one["ts_accepted"] or one["ts_last"])
+        both.append((_filled_by(one, one["ts_last"]), held - held % unit, held))
+    (less, most, held), (more, most_there, held_there) = sorted(both)
+    if less == more or less != max(most, Decimal(0)) or most_there <= most:
+        return None
+    told = (f"{each.normalize():f}" for each in sorted((held, held_there)))
+    return f"of {' and '.join(told)} in run and backtest that it was to reduce, by other orders"
+
+
 def _reducible(row: Row, rows: Sequence[Row]) -> bool:
     """Whether its strategy held a whole unit for it to close when it ended, before that's fee."""
-    held, ended, unit = Decimal(0), row["ts_last"], Decimal(1)
+    held, unit = _held(row, rows, row["ts_last"])
+    return held >= unit
+
+
+def _held(row: Row, rows: Iterable[Row], until: int) -> tuple[Decimal, Decimal]:
+    """What its strategy held for it to close at a time, before the fee of its own last fill then;
+    and a unit of that."""
+    held, unit = Decimal(0), Decimal(1)
     for one in rows:
         if (one["strategy"], one["instrument"]) != (row["strategy"], row["instrument"]):
             continue
         sign = 1 if one["side"] == "BUY" else -1
-        for fill in (fill for fill in one["fills"] if fill["ts_event"] <= ended):
+        for fill in (fill for fill in one["fills"] if fill["ts_event"] <= until):
             size = Decimal(fill["quantity"])
             held += sign * size
             unit = min(unit, Decimal(1).scaleb(int(size.as_tuple().exponent)))
             amount, _, currency = (fill["fee"] or "").partition(" ")
-            is_last = one is row and fill["ts_event"] == ended
+            is_last = one is row and fill["ts_event"] == until
             if currency and row["instrument"].startswith(currency) and not is_last:
                 held -= Decimal(amount)  # in base currency: it is held no more
-    return (-held if row["side"] == "BUY" else held) >= unit
+    return -held if row["side"] == "BUY" else held, unit
 
 
 def _gap(row: Row, other: Row | None, lacking: Sequence[Lack]) -> Lack | None:

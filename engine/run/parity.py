@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,9 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
     if any(one.kind in (parity.UNEXPLAINED, parity.QUEUE) for one in found):
         if is_real:  # on paper it is the same rule
             more["behind"] = _behind(catalog, found, rows, base)
-        found = parity.compared(rows, base, **more, **_variants(loaded, rows, base, played, told))
+        exits = {one.order for one in found if one.kind == parity.EXIT}
+        others = as_refused(rows, base, exits, played)
+        found = parity.compared(rows, base, **more, **_variants(loaded, rows, played, others, told))
     return Parity(
         run=run.id,
         orders=len(rows),
@@ -156,17 +158,18 @@ def _replayed(
 def _variants(
     loaded: LoadedConfig,
     rows: Sequence[Row],
-    base: Mapping[str, Row],
     played: Sequence[Command],
+    others: Sequence[Command] | None,
     told: Progress,
 ) -> dict[str, Any]:
-    """The same commands with other assumptions, one at a time."""
+    """The same commands with other assumptions, one at a time; `others` are those of
+    `as_refused`."""
     usual = latency_of(loaded).kernel_ns
     found = []
-    as_refused = None
-    if (others := _as_refused(rows, base, played)) is not None:
-        told(words := "where the backtest refuses what the run did, and no more")
-        as_refused = Variant(words=words, rows=_replayed(loaded, rows, others, words).rows)
+    refused = None
+    if others is not None:
+        told(words := "where the backtest refuses and cuts what the run did, and no more")
+        refused = Variant(words=words, rows=_replayed(loaded, rows, others, words).rows)
     for words, delay in (("without a latency", 0), ("with the config's latency", usual)):
         told(words)
         moved = [msgspec.structs.replace(one, due=one.ts + delay) for one in played]
@@ -180,15 +183,19 @@ def _variants(
         ),
     )
     queueless = Variant(words="without a queue", rows=_replayed(bare, rows, played, "").rows)
-    return {"latencies": found, "queueless": queueless, "as_refused": as_refused}
+    return {"latencies": found, "queueless": queueless, "as_refused": refused}
 
 
-def _as_refused(
-    rows: Iterable[Row], base: Mapping[str, Row], played: Iterable[Command]
+def as_refused(
+    rows: Iterable[Row],
+    base: Mapping[str, Row],
+    exits: Collection[str],
+    played: Iterable[Command],
 ) -> list[Command] | None:
-    """The commands without those of orders that the run alone had refused, and with post-only ones
-    as plain limit orders where the backtest alone refuses them. None: there are none of either."""
-    dropped, plain = set[str](), set[str]()
+    """The commands without those of orders that the run alone had refused; those that the backtest
+    alone refuses, and `exits` that one of both cut, as plain orders that are neither post-only nor
+    reduce-only. None: there are none of either."""
+    dropped, plain = set[str](), set(exits)
     for row in rows:
         name, other = row["client_order_id"], base.get(row["client_order_id"])
         mine = row["status"] in parity.REFUSED
@@ -196,12 +203,12 @@ def _as_refused(
             continue
         if mine:
             dropped.add(name)
-        elif row["post_only"]:
+        elif row["strategy"] != KILL_STRATEGY:
             plain.add(name)
     if not dropped and not plain:
         return None
     return [
-        msgspec.structs.replace(one, order={**one.order, "post_only": False})
+        msgspec.structs.replace(one, order={**one.order, "post_only": False, "reduce_only": False})
         if one.order["client_order_id"] in plain
         else one
         for one in played

@@ -188,6 +188,11 @@ class Replayed(GuardedStrategy):
             for name in ("price", "trigger_price")
         )
         quantity = Quantity.from_str(str(terms["quantity"]))
+        here = (getattr(order, name, None) for name in ("quantity", "price", "trigger_price"))
+        if all(
+            new in (None, old) for new, old in zip((quantity, price, trigger), here, strict=True)
+        ):
+            return  # it is so already, and NautilusTrader takes no command that changes nothing
         self.modify_order(order.client_order_id, quantity, price, trigger)
 
     def _cancel(self, command: Command) -> None:

@@ -21,19 +21,22 @@ from nautilus_trader.persistence import ParquetDataCatalog
 
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.matching.native import levels_of, print_of
+from fairlead.engine.matching.orders import NewOrder
 from fairlead.engine.matching.tape import ordered
 from fairlead.engine.orders.model import Side
 from fairlead.engine.recording.importers.binance import import_binance
-from fairlead.engine.research.parity import UNEXPLAINED, Difference, compared
+from fairlead.engine.research.parity import EXIT, UNEXPLAINED, Difference, compared
 from fairlead.engine.run import parity
 from fairlead.engine.run.config import load
 from fairlead.engine.run.replayed import commands
 from tests.parity import generate
 from tests.parity.oracle import MS_NS
-from tests.parity.played import Play
+from tests.parity.played import Play, _row
 from tests.parity.tape import Event, Print, Tape, Told
 
 QUIET_NS = 500_000_000  # at the end: nothing is on its way when the data ends
+LEAVES = 0.15  # of what is done
+OVER = frozenset({"FILLED", "CANCELED", "REJECTED"})
 UNENDED = frozenset({"SUBMITTED"})
 
 
@@ -59,8 +62,39 @@ class Recorded(Play):
         self.until = max(tape[-1].ts for tape in tapes.values()) - QUIET_NS
 
     def act(self, name: str, ts: int, bid: Decimal, ask: Decimal) -> None:
-        if ts < self.until:
+        if ts >= self.until:
+            return
+        if self.rng.random() < LEAVES and (left := self.to_leave(name)) is not None:
+            self.leave(name, ts, bid, ask, *left)
+        else:
             super().act(name, ts, bid, ask)
+
+    def to_leave(self, name: str) -> tuple[Side, Decimal] | None:
+        """The side that reduces the position, and by how much no order does yet."""
+        held = self.account.positions.quantity("S-001", name)
+        going = [
+            row
+            for row in self.rows.values()
+            if row["reduce_only"] and row["instrument"] == name and row["status"] not in OVER
+        ]
+        left = abs(held) - sum((Decimal(row["quantity"]) for row in going), Decimal(0))
+        return (Side.SELL if held > 0 else Side.BUY, left) if left > 0 else None
+
+    def leave(
+        self, name: str, ts: int, bid: Decimal, ask: Decimal, side: Side, most: Decimal
+    ) -> None:
+        near = bid if side is Side.BUY else ask
+        new = NewOrder(
+            id=f"o-{len(self.rows)}",
+            strategy="S-001",
+            instrument=name,
+            side=side,
+            quantity=min(self.size(), most),
+            price=None if self.rng.random() < 0.5 else self.near(near, -2, 2),
+            reduce_only=True,
+        )
+        self.rows[new.id] = _row(new, ts)
+        self.send(ts, lambda now: self.exchange.submit([new], now))
 
 
 def tape_of(catalog: Path, name: str) -> Tape:
@@ -152,7 +186,9 @@ def compared_with(
     }
     found = compared(rows, again.rows, **more)
     if any(one.kind in (UNEXPLAINED, "queue") for one in found):
-        more |= parity._variants(loaded, rows, again.rows, played, lambda _: None)
+        exits = {one.order for one in found if one.kind == EXIT}
+        others = parity.as_refused(rows, again.rows, exits, played)
+        more |= parity._variants(loaded, rows, played, others, lambda _: None)
         found = compared(rows, again.rows, **more)
     return Alike(len(rows), sum(len(row["fills"]) for row in rows), found)
 

@@ -273,6 +273,33 @@ def test_a_cancel_of_later_did_not_end_what_the_backtest_had_cut(secs: int, says
     assert judged(mine, exit_row(status="CANCELED"), "0.06").kind == says
 
 
+@pytest.mark.parametrize(
+    ("held", "got", "says"),
+    [
+        ("0.04", "0.04", "exit"),  # all that it held in the backtest
+        ("0.04", "0.03", "unexplained"),  # there was more to close
+        ("0.06", "0.04", "unexplained"),  # and as much in both
+    ],
+)
+def test_an_exit_at_once_is_cut_to_what_other_orders_brought(
+    held: str, got: str, says: str
+) -> None:
+    at_once = {"kind": "MARKET"}
+    mine = exit_row(fill("0 USDT", "TAKER", size="0.06"), status="FILLED") | at_once
+    theirs = exit_row(fill("0 USDT", "TAKER", size=got), status="CANCELED") | at_once
+    for row, other in ((mine, theirs), (theirs, mine)):
+        here, there = ("0.06", held) if row is mine else (held, "0.06")
+        found = compared(
+            [sold(here, "0 USDT"), row],
+            {"O-0": sold(there, "0 USDT"), "O-1": other},
+            lacking=(),
+            slack_ns=1,
+            cuts_at_fills=True,
+        )
+        assert found[-1].order == "O-1"
+        assert found[-1].kind == says
+
+
 @pytest.mark.parametrize("status", ["FILLED", "CANCELED"])
 def test_an_exit_that_the_backtest_cut_is_explained(status: str) -> None:
     mine = exit_row(fill("0.00006 BTC", "MAKER", size="0.06"), status="FILLED")
