@@ -127,6 +127,6 @@ def _show(found: Parity, beyond: list[str]) -> None:
     counts = ", ".join(f"{count} {kind}" for kind, count in found.classes.items())
     verdict = f"NOT alike: {', '.join(beyond)}" if beyond else "alike"
     if not beyond and (kills := found.classes.get(KILL)):
-        verdict += f" but for {kills} of the kill switch, which no backtest plays"
+        verdict += f" but for {kills} by the kill switch, which no backtest plays"
     told = f"{found.events} events of orders: {counts or 'no difference'}"
     typer.echo(f"parity   {verdict}; {told}")

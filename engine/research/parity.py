@@ -28,6 +28,7 @@ fee, else its first. It is explained by the first of these that fits:
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -39,6 +40,7 @@ import msgspec
 from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.research.columns import NOT_TOLD, Row
 
+ZERO = Decimal(0)
 REFUSAL, FEE, GAP, LATENCY = "refusal", "fee", "gap", "latency"
 EXIT, BOOKING, QUEUE, UNEXPLAINED = "exit", "booking", "queue", "unexplained"
 LIQUIDITY, KILL = "liquidity", "kill"
@@ -217,7 +219,43 @@ def compared(
                 why=why,
             )
         )
-    return sorted(found, key=lambda one: (one.ts, one.order))
+    found.sort(key=lambda one: (one.ts, one.order))
+    return _shared(found, rows, replayed)
+
+
+def _shared(
+    found: Sequence[Difference], rows: Sequence[Row], replayed: Mapping[str, Row]
+) -> list[Difference]:
+    """What nobody explains of an order is explained where others, each of which differs itself
+    before, were executed just so much more or less in that moment: they share what was there."""
+    told: dict[str, Difference] = {}
+    sides = {row["client_order_id"]: row.get("side") for row in rows}
+    for one in found:
+        if one.kind == UNEXPLAINED:
+            had = {
+                row["client_order_id"]: size
+                for row in rows
+                if (row["instrument"], row.get("side")) == (one.instrument, sides[one.order])
+                if (size := _more(row, replayed.get(row["client_order_id"]), one.ts))
+            }
+            mine = had.pop(one.order, Decimal(0))
+            others = [told[name] for name in had if name in told and told[name].ts < one.ts]
+            is_known = len(others) == len(had) and all(o.kind != UNEXPLAINED for o in others)
+            if mine and is_known and sum(had.values()) == -mine:
+                cause = others[0]
+                why = f"{cause.order} had it in one of both, which differs before"
+                one = msgspec.structs.replace(one, kind=cause.kind, why=why)
+        told[one.order] = one
+    return list(told.values())
+
+
+def _more(row: Row, other: Row | None, ts: int) -> Decimal:
+    """By how much it was executed more in the run at a moment."""
+    mine, theirs = (
+        sum((Decimal(f["quantity"]) for f in one["fills"] if f["ts_event"] == ts), Decimal(0))
+        for one in (row, other or {"fills": ()})
+    )
+    return mine - theirs
 
 
 Pair = tuple[Event | None, Event | None]
@@ -302,7 +340,7 @@ def _explained(
         return LATENCY, f"arrived {(theirs.ts - mine.ts) / 1e6:+.3f} ms apart"
     if cut is not None:
         return EXIT, cut
-    if _is_decided(row, other, slack):
+    if _is_decided(row, other, slack) or _is_lost(row, other, slack, mine):
         return BOOKING, "the same, decided then: NautilusTrader books it later, or not at all"
     return UNEXPLAINED, ""
 
@@ -330,13 +368,33 @@ def _is_same_but_booked(row: Row, variant: Variant | None, slack: Slack) -> bool
     return is_same or _is_decided(row, known, slack)
 
 
-def _is_decided(row: Row, other: Row | None, slack: Slack) -> bool:
-    """Whether the matching of the backtest decided on just these fills, whenever they were booked,
-    and if they were."""
+def _is_decided(row: Row, other: Row | None, slack: Slack, until: float = math.inf) -> bool:
+    """Whether the matching of the backtest decided on just the run's fills of before `until`,
+    whenever they were booked, and if they were."""
     if other is None or not row["fills"] or not other.get("decided"):
         return False
-    decided = _fills(other["decided"])
-    return _first(_fills(row["fills"]), decided, slack, but_fees=True) is None
+    mine, decided = (
+        [event for event in _fills(fills) if event.ts < until]
+        for fills in (row["fills"], other["decided"])
+    )
+    return _first(mine, decided, slack, but_fees=True) is None
+
+
+def _is_lost(row: Row, other: Row | None, slack: Slack, first: Event | None) -> bool:
+    """Whether a fill that was decided on then was not booked before the order was changed: it had
+    another limit then, and more to get than the run's had."""
+    if other is None or first is None or first.what != "fill":
+        return False
+    later = [one["ts_event"] for one in row["changes"][1:] if one["ts_event"] > first.ts]
+    if not later or not _is_decided(row, other, slack, min(later)):
+        return False
+    decided = [one for one in other["decided"] if one["ts_event"] < min(later)]
+    booked = sum((Decimal(one["quantity"]) for one in other["fills"] if _is_of(one, decided)), ZERO)
+    return booked < sum((Decimal(one["quantity"]) for one in decided), ZERO)
+
+
+def _is_of(fill: Row, decided: Iterable[Row]) -> bool:
+    return Decimal(fill["price"]) in {Decimal(one["price"]) for one in decided}
 
 
 def _fills(rows: Iterable[Row]) -> list[Event]:

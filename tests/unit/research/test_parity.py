@@ -110,8 +110,8 @@ def test_the_rest_of_a_fired_stop_waits_for_its_turn_whatever_it_is_called(
     assert found.kind == "unexplained", "it took, which a rest does not"
 
 
-def at(secs: int, size: str, price: str = "59282.2") -> dict[str, Any]:
-    return fill("0 USDT", "MAKER", BEGIN_NS + secs * SECOND_NS, size) | {"price": price}
+def at(secs: float, size: str, price: str = "59282.2") -> dict[str, Any]:
+    return fill("0 USDT", "MAKER", BEGIN_NS + int(secs * SECOND_NS), size) | {"price": price}
 
 
 @pytest.mark.parametrize(
@@ -133,6 +133,54 @@ def test_what_was_decided_then_is_the_same_whenever_it_is_booked(
     theirs = row(*booked, status="CANCELED") | {"decided": decided}
     (found,) = differences(mine, theirs, slack_ns=1)
     assert found.kind == says
+
+
+@pytest.mark.parametrize(
+    ("booked", "secs", "says"),
+    [
+        ([], 3.5, "booking"),  # it was never, so that there was more to get at 5 s
+        ([at(3.2, "0.02")], 3.5, "unexplained"),  # it was: then the rest is another matter
+        ([], 2.5, "unexplained"),  # changed before
+        ([], None, "unexplained"),
+    ],
+)
+def test_what_was_not_booked_before_the_order_was_changed_is_lost(
+    booked: list[Any], secs: float | None, says: str
+) -> None:
+    prices = [(0, "59282.2"), *([] if secs is None else [(secs, "59282.3")])]
+    changes = [{"ts_event": BEGIN_NS + int(s * SECOND_NS), "price": p} for s, p in prices]
+    last = at(5, "0.03", "59282.3")
+    mine = row(at(2, "0.01"), at(3, "0.02"), last, changes=changes)
+    theirs = row(at(2, "0.01"), *booked, at(5, "0.05", "59282.3"), changes=changes)
+    theirs["decided"] = [at(2, "0.01"), at(3, "0.02"), at(5, "0.05", "59282.3")]
+    (found,) = differences(mine, theirs, slack_ns=1)
+    assert (found.kind, found.ts) == (says, BEGIN_NS + 3 * SECOND_NS)
+
+
+@pytest.mark.parametrize(
+    ("got", "is_decided", "says"),
+    [
+        ("0.02", True, "booking"),  # the other has just what this lacks
+        ("0.01", True, "unexplained"),  # somebody else has a part of it
+        ("0.02", False, "unexplained"),  # nobody knows why the other differs
+    ],
+)
+def test_what_one_lacks_that_another_has_is_that_ones_doing(
+    got: str, is_decided: bool, says: str
+) -> None:
+    """The backtest books O-2's first fill never, so that it takes at 4 s what was O-1's."""
+    first = [at(2, "0.01"), at(4, "0.01")]
+    late = row(at(4, "0.02"), name="O-2") | {"decided": first if is_decided else []}
+    found = compared(
+        [row(*first, name="O-2"), row(at(4, "0.03"))],
+        {"O-2": late, "O-1": row(at(4, got))},
+        lacking=(),
+        slack_ns=1,
+        cuts_at_fills=True,
+    )
+    assert [one.order for one in found] == ["O-2", "O-1"]
+    assert found[1].kind == says
+    assert ("O-2 had it" in found[1].why) is (says == "booking")
 
 
 def test_what_another_order_has_is_refused_to_this_one_where_that_is_refused() -> None:

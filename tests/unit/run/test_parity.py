@@ -161,7 +161,7 @@ def test_an_order_of_the_kill_switch_is_of_a_class_of_its_own(copied: Path) -> N
     assert any("1 orders of the kill switch" in note for note in found.notes)
     told = CliRunner().invoke(app, ["parity", str(copied)])
     assert told.exit_code == 0
-    assert "alike but for 1 of the kill switch" in told.output
+    assert "alike but for 1 by the kill switch" in told.output
 
 
 def test_a_longer_way_is_latency(copied: Path) -> None:
