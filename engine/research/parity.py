@@ -45,6 +45,7 @@ REFUSAL, FEE, GAP, LATENCY = "refusal", "fee", "gap", "latency"
 EXIT, BOOKING, QUEUE, UNEXPLAINED = "exit", "booking", "queue", "unexplained"
 LIQUIDITY, KILL = "liquidity", "kill"
 CLASSES = (LATENCY, QUEUE, FEE, GAP, REFUSAL, EXIT, BOOKING, LIQUIDITY, KILL, UNEXPLAINED)
+WEAK = frozenset({UNEXPLAINED, QUEUE})
 AT_ONCE = frozenset({"IOC", "FOK"})
 STOPPING = frozenset({"STOP_LIMIT", "LIMIT_IF_TOUCHED"})
 REFUSED = frozenset({"REJECTED", "DENIED"})
@@ -226,26 +227,24 @@ def compared(
 def _shared(
     found: Sequence[Difference], rows: Sequence[Row], replayed: Mapping[str, Row]
 ) -> list[Difference]:
-    """What nobody explains of an order is explained where others, each of which differs itself
-    before, were executed just so much more or less in that moment: they share what was there."""
-    told: dict[str, Difference] = {}
+    """What nobody explains of an order, or its queue alone, is explained where others, each of
+    which differs for a reason of its own by then, were executed just so much more or less in that
+    moment: they share what was there."""
+    told = {one.order: one for one in found}
     sides = {row["client_order_id"]: row.get("side") for row in rows}
-    for one in found:
-        if one.kind == UNEXPLAINED:
-            had = {
-                row["client_order_id"]: size
-                for row in rows
-                if (row["instrument"], row.get("side")) == (one.instrument, sides[one.order])
-                if (size := _more(row, replayed.get(row["client_order_id"]), one.ts))
-            }
-            mine = had.pop(one.order, Decimal(0))
-            others = [told[name] for name in had if name in told and told[name].ts < one.ts]
-            is_known = len(others) == len(had) and all(o.kind != UNEXPLAINED for o in others)
-            if mine and is_known and sum(had.values()) == -mine:
-                cause = others[0]
-                why = f"{cause.order} had it in one of both, which differs before"
-                one = msgspec.structs.replace(one, kind=cause.kind, why=why)
-        told[one.order] = one
+    for one in (each for each in found if each.kind in WEAK):
+        had = {
+            row["client_order_id"]: size
+            for row in rows
+            if (row["instrument"], row.get("side")) == (one.instrument, sides[one.order])
+            if (size := _more(row, replayed.get(row["client_order_id"]), one.ts))
+        }
+        mine = had.pop(one.order, ZERO)
+        causes = [told[name] for name in had if name in told and told[name].ts <= one.ts]
+        is_known = len(causes) == len(had) and all(cause.kind not in WEAK for cause in causes)
+        if mine and is_known and sum(had.values()) == -mine:
+            why = f"{causes[0].order} had it in one of both, which differs itself"
+            told[one.order] = msgspec.structs.replace(one, kind=causes[0].kind, why=why)
     return list(told.values())
 
 
