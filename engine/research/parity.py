@@ -49,6 +49,7 @@ WEAK = frozenset({UNEXPLAINED, QUEUE})
 AT_ONCE = frozenset({"IOC", "FOK"})
 STOPPING = frozenset({"STOP_LIMIT", "LIMIT_IF_TOUCHED"})
 REFUSED = frozenset({"REJECTED", "DENIED"})
+GIVEN_NS = 1000  # a replay gives commands so much later at most, one after another
 _ENDS = {"CANCELED": "ended", "EXPIRED": "ended", "FILLED": "filled"}
 Span = tuple[int, int]
 Lack = tuple[int, int, str]  # a span, and of which instrument; empty: of all
@@ -429,13 +430,25 @@ def _cut(row: Row, other: Row | None, rows: Sequence[Row]) -> str | None:
     cancels = [one["ts"] for one in row.get("asked") or () if one["what"] == "cancel"]
     is_ended = bool(cancels)
     is_asked = any(ts <= other["ts_last"] for ts in cancels)  # a later one has ended nothing there
-    if other["status"] == "CANCELED" and row["status"] == "FILLED" and not is_asked:
+    is_its_own = row["status"] == "FILLED" and not is_asked
+    if other["status"] == "CANCELED" and (is_its_own or _ended_itself(row, other)):
         return "the backtest ended it by a command: its position was smaller"
     if Decimal(other["quantity"]) < Decimal(row["quantity"]):
         return "the backtest cut it to its position by a command"
     if row["status"] == "CANCELED" and not is_ended and rows and not _reducible(row, rows):
         return "the run cut it when it filled: its position was closed"
     return None
+
+
+def _ended_itself(row: Row, other: Row) -> bool:
+    """Whether the backtest gave a cancel that the run has not given."""
+    given = [one["ts"] for one in row.get("asked") or () if one["what"] == "cancel"]
+    given.append(row["ts_last"])  # of one that ended without
+    return any(
+        all(abs(one["ts"] - ts) > GIVEN_NS for ts in given)
+        for one in other.get("asked") or ()
+        if one["what"] == "cancel"
+    )
 
 
 def _held_other(row: Row, other: Row, rows: Sequence[Row], others: Sequence[Row]) -> str | None:

@@ -348,6 +348,18 @@ def test_an_exit_at_once_is_cut_to_what_other_orders_brought(
         assert found[-1].kind == says
 
 
+@pytest.mark.parametrize(("secs", "says"), [(0.25, "exit"), (0.5, "unexplained")])
+def test_a_cancel_that_the_run_did_not_give_is_the_backtests_own(secs: float, says: str) -> None:
+    """Cut in both: there by a command, at a time at which the run gave none."""
+    asked, own = (
+        [{"what": "cancel", "ts": BEGIN_NS + int(at * SECOND_NS) + more}]
+        for at, more in ((0.5, 0), (secs, 1))
+    )
+    mine = exit_row(fill("0 USDT", "MAKER", size="0.03"), status="CANCELED") | {"asked": asked}
+    theirs = exit_row(status="CANCELED") | {"asked": own}
+    assert judged(mine, theirs, "0.06").kind == says
+
+
 @pytest.mark.parametrize("status", ["FILLED", "CANCELED"])
 def test_an_exit_that_the_backtest_cut_is_explained(status: str) -> None:
     mine = exit_row(fill("0.00006 BTC", "MAKER", size="0.06"), status="FILLED")
