@@ -212,6 +212,17 @@ def test_a_run_and_the_command_close_a_position_once_between_them(live: Run) -> 
     assert Decimal(0) <= live.btc() - before < STEP
     assert live.end() == Exit.KILLED
     assert len([o for o in live.orders().values() if o["side"] == "SELL"]) == 1
+    rows = _parts(live)
+    assert all(0 <= Decimal(one["position"]) < STEP for one in rows.values()), "as the journal says"
+    name = next(one for one in rows if one != "KILL")
+    assert rows[name]["fills"] == 2, "what was sold was the strategy's"
+    assert rows.get("KILL", {"fills": 0})["fills"] == 0
+
+
+def _parts(run: Run) -> dict[str, dict[str, Any]]:
+    """Each strategy's part of the last run, by its summary."""
+    (summary,) = (run.folder / "state").glob("runs/*/summary.json")
+    return {one["strategy"]: one for one in json.loads(summary.read_text())["strategies"]}
 
 
 @pytest.mark.slow
