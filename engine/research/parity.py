@@ -428,8 +428,8 @@ def _cut(row: Row, other: Row | None, rows: Sequence[Row]) -> str | None:
     if other is None or not is_one or row["time_in_force"] in AT_ONCE:
         return None
     cancels = [one["ts"] for one in row.get("asked") or () if one["what"] == "cancel"]
-    is_ended = bool(cancels)
-    is_asked = any(ts <= other["ts_last"] for ts in cancels)  # a later one has ended nothing there
+    # One of later has ended nothing, here or there
+    is_ended, is_asked = (any(ts <= one["ts_last"] for ts in cancels) for one in (row, other))
     is_its_own = row["status"] == "FILLED" and not is_asked
     if other["status"] == "CANCELED" and (is_its_own or _ended_itself(row, other)):
         return "the backtest ended it by a command: its position was smaller"

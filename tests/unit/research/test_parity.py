@@ -289,7 +289,8 @@ def judged(
 )
 def test_an_exit_that_a_paper_run_cut_at_its_position_is_explained(position: str, fee: str) -> None:
     cut = fill("0.00000252 BTC", "MAKER", size="0.002522")
-    mine = exit_row(cut, status="CANCELED")
+    late = [{"what": "cancel", "ts": BEGIN_NS + 2 * SECOND_NS}]  # when it had ended
+    mine = exit_row(cut, status="CANCELED") | {"asked": late}
     theirs = exit_row(fill("0.00006 BTC", "MAKER", size="0.06"), status="FILLED")
     found = judged(mine, theirs, position, fee=fee)
     assert (found.kind, found.why) == (
