@@ -430,12 +430,14 @@ def _cut(row: Row, other: Row | None, rows: Sequence[Row]) -> str | None:
     cancels = [one["ts"] for one in row.get("asked") or () if one["what"] == "cancel"]
     # One of later has ended nothing, here or there
     is_ended, is_asked = (any(ts <= one["ts_last"] for ts in cancels) for one in (row, other))
+    is_met = any(fill["ts_event"] == row["ts_last"] for fill in other["fills"])  # by no command
     is_its_own = row["status"] == "FILLED" and not is_asked
     if other["status"] == "CANCELED" and (is_its_own or _ended_itself(row, other)):
         return "the backtest ended it by a command: its position was smaller"
     if Decimal(other["quantity"]) < Decimal(row["quantity"]):
         return "the backtest cut it to its position by a command"
-    if row["status"] == "CANCELED" and not is_ended and rows and not _reducible(row, rows):
+    is_cut = row["status"] == "CANCELED" and (is_met or not is_ended)
+    if is_cut and rows and not _reducible(row, rows):
         return "the run cut it when it filled: its position was closed"
     return None
 

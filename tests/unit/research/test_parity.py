@@ -299,6 +299,17 @@ def test_an_exit_that_a_paper_run_cut_at_its_position_is_explained(position: str
     )
 
 
+@pytest.mark.parametrize(("secs", "says"), [(1.0, "exit"), (1.5, "unexplained")])
+def test_what_the_market_met_when_it_ended_was_cut_whatever_was_asked(
+    secs: float, says: str
+) -> None:
+    """Its own cancel is on the way: the position was closed when it was to be filled."""
+    asked = [{"what": "cancel", "ts": BEGIN_NS + SECOND_NS // 2}]
+    mine = exit_row(status="CANCELED") | {"asked": asked}
+    met = fill("0 USDT", "TAKER", BEGIN_NS + int(secs * SECOND_NS), "0.06")
+    assert judged(mine, exit_row(met, status="FILLED"), "0").kind == says
+
+
 @pytest.mark.parametrize(
     ("position", "asked", "on_paper"),
     [
@@ -310,6 +321,7 @@ def test_an_exit_that_a_paper_run_cut_at_its_position_is_explained(position: str
 def test_what_is_not_that_is_no_exit(position: str, asked: list[Any], on_paper: bool) -> None:
     cut = fill("0.00000252 BTC", "TAKER", size="0.002522")
     mine = exit_row(cut, status="CANCELED") | {"asked": asked}
+    mine["ts_last"] += len(asked)  # a cancel ends it after its fill
     theirs = exit_row(fill("0.00006 BTC", "TAKER", size="0.06"), status="FILLED")
     assert judged(mine, theirs, position, on_paper=on_paper).kind == "unexplained"
 
