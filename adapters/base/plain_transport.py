@@ -1,17 +1,19 @@
 """`HttpTransport` on the standard library alone, for a process that must be fast to start.
 
 Importing aiohttp costs 0.1 s, a third of the time that `fairlead kill` needs from its start to its
-first cancel. Requests run in threads, on connections that are kept for a moment. Rules are those
-of the aiohttp transport: exact bytes, bounded answers, no retry, no redirect, no proxy.
+first cancel. Requests run in threads, on connections that are kept for a moment; a process that
+ends does not wait for one that a venue leaves unanswered. Rules are those of the aiohttp transport:
+exact bytes, bounded answers, no retry, no redirect, no proxy.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import ssl
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import SplitResult, urlsplit
 
 from fairlead.adapters.base.transport import HttpRequest, HttpResponse, TransportError
@@ -29,25 +31,52 @@ class PlainTransport:
     """
 
     def __init__(self, max_response_bytes: int = MAX_RESPONSE_BYTES) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="http")
+        self._room = asyncio.Semaphore(THREADS)
+        self._is_closed = False
         self._idle: dict[tuple[str, str], list[tuple[float, http.client.HTTPConnection]]] = {}
         self._tls: ssl.SSLContext | None = None
         self._max_response_bytes = max_response_bytes
 
     async def request(self, request: HttpRequest) -> HttpResponse:
         """Send once. Raises TransportError."""
-        if (why := permit.refusal()) is not None:
-            raise TransportError("HTTP-STOPPED", f"not sent: {why}", sent=False)
-        loop = asyncio.get_running_loop()
+        is_begun = False
         try:
-            async with asyncio.timeout(request.timeout_secs):
-                return await loop.run_in_executor(self._threads, self._send, request)
+            async with asyncio.timeout(request.timeout_secs), self._room:
+                if (why := permit.refusal()) is not None:
+                    raise TransportError("HTTP-STOPPED", f"not sent: {why}", sent=False)
+                is_begun = True
+                return await self._begun(request)
         except TimeoutError as error:
             text = f"no answer within {request.timeout_secs:g} s"
-            raise TransportError("HTTP-TIMEOUT", text, sent=True) from error
+            raise TransportError("HTTP-TIMEOUT", text, sent=is_begun) from error
+
+    def _begun(self, request: HttpRequest) -> asyncio.Future[HttpResponse]:
+        """Sent by a thread that nobody has to wait for."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[HttpResponse] = loop.create_future()
+
+        def tell(came: HttpResponse | Exception) -> None:
+            if answer.done():  # nobody waits for it any more
+                return
+            if isinstance(came, Exception):
+                answer.set_exception(came)
+            else:
+                answer.set_result(came)
+
+        def work() -> None:
+            came: HttpResponse | Exception
+            try:
+                came = self._send(request)
+            except Exception as error:
+                came = error
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(tell, came)
+
+        threading.Thread(target=work, name="http", daemon=True).start()
+        return answer
 
     async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._is_closed = True
         for kept in self._idle.values():
             for _, connection in kept:
                 connection.close()
@@ -76,7 +105,7 @@ class PlainTransport:
             connection.close()
             text = f"answer is larger than {self._max_response_bytes} bytes (limit)"
             raise TransportError("HTTP-TOO-LARGE", text, sent=True)
-        if answer.will_close:
+        if answer.will_close or self._is_closed:
             connection.close()
         else:
             self._idle.setdefault(place, []).append((time.monotonic(), connection))

@@ -47,7 +47,7 @@ def command(
             "--timeout",
             min=TIMEOUT_SECS_LEAST,
             max=TIMEOUT_SECS_MOST,
-            help="Longest time to cancel, in seconds.",
+            help="Longest time for all of it, in seconds.",
         ),
     ] = TIMEOUT_SECS,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -140,7 +140,9 @@ RUNNING: dict[str, Code] = {
     ),
     # -- an order --------------------------------------------------------------------------------
     "DESK-HALTED": Code("nothing may be created: the run stops or is halted", "see why in the log"),
-    "DESK-KILLED": Code("a kill is in force", "[kill.md](kill.md)"),
+    "DESK-KILLED": Code(
+        "a kill came between the gate and the send; not sent", "[kill.md](kill.md)"
+    ),
     "DESK-UNSENT": Code("the run ended before it was sent", "nothing was sent"),
     "DESK-WITHDRAWN": Code("withdrawn at the stop before it was sent", "nothing was sent"),
     "DESK-CLOSED": Code("a cancel of an order that has ended", _NONE),
@@ -197,6 +199,10 @@ RUNNING: dict[str, Code] = {
         "a position stays that was to be closed, or has no stop", "close it, at the venue"
     ),
     "KILL-FLATTEN": Code("a kill could not close positions", "[kill.md](kill.md) says what to do"),
+    "KILL-TIMEOUT": Code(
+        "a kill's `--timeout` was over before all was proven; what is left is named",
+        "kill again; [kill.md](kill.md)",
+    ),
     "KILL-STATE": Code("a kill is not stored", "end the run; free or repair the disk; kill again"),
     "KILL-SIGNAL": Code(
         "a kill by signal (SIGUSR1) could not be carried out",

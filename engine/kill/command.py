@@ -29,6 +29,10 @@ from fairlead.engine.secrets import SecretError
 if TYPE_CHECKING:
     from fairlead.engine.kill.flatten import Closed
 
+CLOSE_SECS = 5.0  # for a connection to close; what does not ends with the process
+MARGIN_SECS = 0.25  # of the time given: to say what is not proven
+FLATTEN_SHARE = 1 / 3  # of the time given: kept for closing, where cancels need all of the rest
+
 
 class VenueReport(msgspec.Struct, kw_only=True):
     """One venue account. `first_cancel_ms` is from the kill in force to the first cancel sent,
@@ -84,7 +88,8 @@ async def kill_venues(
 ) -> list[VenueReport]:
     """Cancel (and flatten) at every venue that the kill covers, all at once.
 
-    `since_ns` is when the kill was durable, UNIX nanoseconds.
+    `since_ns` is when the kill was durable, UNIX nanoseconds. All of it, connecting and closing
+    positions too, is cut off after `timeout_secs`; what is not proven by then is left.
     """
     keys = covered(loaded, kill)
     works = [VenueKill(loaded, key, kill, reach, since_ns, timeout_secs, tell) for key in keys]
@@ -114,17 +119,42 @@ class VenueKill:
         self._venue = loaded.config.venues[key]
         self._path = account_files(loaded, key).journal
         self._held: list[SweptOrder] | None = None  # ended by this command
+        self._deadline = 0.0  # of the loop's clock
+        self._late = ""  # what is not done yet, should the time be over now; empty: all is
+        self._is_answered = False  # the venue told what is open
+        self._is_left_told = False
         self.report = VenueReport(venue=key, account=self._venue.account)
 
     async def run(self) -> VenueReport:
-        """Never raises: what went wrong is in the report."""
+        """Never raises: what went wrong is in the report. It is over in the time that is given, a
+        connection that does not close aside (`CLOSE_SECS`).
+        """
+        self._deadline = asyncio.get_running_loop().time() + self._timeout_secs
+        work = asyncio.ensure_future(self._work())
+        try:
+            await asyncio.wait({work}, timeout=self._timeout_secs + CLOSE_SECS)
+            if not work.done():
+                work.cancel()
+                await asyncio.wait({work}, timeout=MARGIN_SECS)
+                self._fail_late()
+        finally:
+            work.cancel()
+            self._end_held()
+            self._count_unbooked()
+        self._tell_left()
+        if self._kill.action is Action.FLATTEN and self.report.problem and not self.report.closed:
+            self._tell_positions()
+        return self.report
+
+    async def _work(self) -> None:
+        """Never raises."""
         try:
             reached = self._reached()
             if reached is None:
                 self._require_journal_to_flatten()
-                return self.report
+                return
             try:
-                await self._run(reached)
+                await self._in_time(reached)
             finally:
                 await reached.close()
         except (FairleadError, VenueUnavailable) as error:
@@ -132,12 +162,22 @@ class VenueKill:
             self.report.is_unreachable = isinstance(error, VenueUnavailable)
         except Exception as error:
             self._fail(f"{type(error).__name__}: {error}")
-        finally:
-            self._end_held()
-            self._count_unbooked()
-        if self._kill.action is Action.FLATTEN and self.report.problem and not self.report.closed:
-            self._tell_positions()
-        return self.report
+
+    async def _in_time(self, reached: Reached) -> None:
+        """Raises VenueUnavailable, FairleadError (the journal's, too)."""
+        try:
+            async with asyncio.timeout_at(self._deadline) as limit:
+                await self._run(reached)
+            self._late = ""
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self._fail_late()
+
+    def _fail_late(self) -> None:
+        if self._late and not self.report.problem:
+            self._fail(f"KILL-TIMEOUT: {self._timeout_secs:g} s are over, and {self._late}")
+            self.report.is_unreachable = not self._is_answered
 
     def _end_held(self) -> None:
         """Once, whatever becomes of the venue. What can't be ended can't be released either, while
@@ -217,8 +257,8 @@ class VenueKill:
     async def _run(self, reached: Reached) -> None:
         journal = self._journal()
         sweep = self._sweep(reached, journal)
-        deadline = asyncio.get_running_loop().time() + self._timeout_secs
         try:
+            self._late = "the first cancels are not answered"
             sweep.read_journal()
             sent_ms = (time.time_ns() - self._since_ns) / 1e6
             sent_cpu_ms = time.process_time_ns() / 1e6
@@ -227,31 +267,48 @@ class VenueKill:
             if sweep.is_heeded:
                 self.report.first_cancel_ms = sent_ms
                 self.report.first_cancel_cpu_ms = sent_cpu_ms
+            self._late = "the venue's markets are not read"
             await reached.connect()
+            self._late = "what is open is not read"
             if reached.capabilities.cancels:
-                await sweep.finish(deadline)
+                await sweep.finish(self._sweep_until())
             else:
-                await self._end_together(reached, sweep, deadline)
+                await self._end_together(reached, sweep)
         finally:
+            self._is_answered = sweep.is_reached
             self.report.orders = [*(self._held or ()), *sweep.reports()]
             if journal is not None:
                 journal.close()
         if sweep.problem:
             self._fail(sweep.problem)
-            self.report.is_unreachable = True
-        for order in self.report.left:
-            self._told(order)
+            self.report.is_unreachable = not sweep.is_reached
+        self._tell_left()
         if self._kill.action is Action.FLATTEN and reached.capabilities.cancels:
             await self._flatten(reached, sweep)
 
-    async def _end_together(self, reached: Reached, sweep: Sweep, deadline: float) -> None:
-        """Where no order can be cancelled they end with their position, in the venue's own call."""
+    @property
+    def _latest(self) -> float:
+        return self._deadline - MARGIN_SECS
+
+    def _sweep_until(self) -> float:
         now = asyncio.get_running_loop().time()
-        await sweep.finish(now)  # one look: what the venue has executed is counted
+        share = FLATTEN_SHARE if self._kill.action is Action.FLATTEN else 0.0
+        return now + max(self._latest - now, 0.0) * (1 - share)
+
+    def _tell_left(self) -> None:
+        if not self._is_left_told:
+            self._is_left_told = True
+            for order in self.report.left:
+                self._told(order)
+
+    async def _end_together(self, reached: Reached, sweep: Sweep) -> None:
+        """Where no order can be cancelled they end with their position, in the venue's own call."""
+        await sweep.look()  # what the venue has executed is counted
         if self._kill.action is not Action.FLATTEN:
             return
         await self._flatten(reached, sweep)
-        await sweep.finish(now)
+        self._late = "what is open is not read again"
+        await sweep.look()
         left = {order.instrument for order in sweep.reports() if order.is_left}
         held = {one.instrument for one in self.report.closed if not one.is_flat}
         ends = getattr(reached.orders, "flatten", None)
@@ -263,8 +320,9 @@ class VenueKill:
                 )
             for instrument in sorted(left - held):
                 self._tell(f"{instrument}: all that is open there is ended in one call")
+                self._late = f"the call that ends all of {instrument} is not answered"
                 await ends(instrument)
-        await sweep.finish(deadline)
+        await sweep.finish(self._latest)
 
     async def _flatten(self, reached: Reached, sweep: Sweep) -> None:
         from fairlead.engine.risk.continuity import require_not_lost
@@ -273,8 +331,9 @@ class VenueKill:
         if self._require_journal_to_flatten():
             from fairlead.engine.kill.flatten import VenueFlatten
 
+            self._late = "positions are not closed"
             flatten = VenueFlatten(self._loaded, self._key, self._covers, self._tell, self._fail)
-            self.report.closed = await flatten.run(reached, sweep.filled())
+            self.report.closed = await flatten.run(reached, sweep.filled(), self._latest)
 
     def _require_journal_to_flatten(self) -> bool:
         """Positions are what the journal adds up to: without one none is known, and none is flat.

@@ -130,6 +130,7 @@ class Flattener:
         self._now_ns = now_ns
         self._unbooked = dict(unbooked or {})
         self._too_small: set[str] = set()  # instruments whose rest the venue takes no order for
+        self._cut_off = ""
 
     def _is_mine(self, strategy: str) -> bool:
         return strategy == KILL_STRATEGY or self._covers(strategy)
@@ -161,13 +162,20 @@ class Flattener:
         paid = fee.amount if market is not None and fee.currency == market.base else Decimal(0)
         return quantity - paid
 
-    async def run(self) -> list[Closed]:
-        """Close everything that is covered. Raises JournalError: then nothing more was sent."""
+    async def run(self, deadline: float | None = None) -> list[Closed]:
+        """Close everything that is covered, until the loop's clock reaches the deadline: what is
+        open then is left. Raises JournalError: then nothing more was sent.
+        """
         before = self.positions()
         self._take_over()
         details: dict[str, str] = {}
         try:
-            await self._close(details)
+            async with asyncio.timeout_at(deadline) as limit:
+                await self._close(details)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self._cut_off = "no time was left"
         finally:  # cut off, too: else a strategy's own exit would split the books
             after = self.positions()
             closed = [self._closed(name, before[name], after, details) for name in before]
@@ -205,13 +213,16 @@ class Flattener:
         is_flat = name in self._too_small or (
             market is not None and abs(left) < max(market.step, market.min_quantity)
         )
-        live = any(o.intent.instrument == name for o in self._live())
+        live = [o.intent.client_order_id for o in self._live() if o.intent.instrument == name]
+        detail = details.get(name, "" if is_flat else self._cut_off)
+        if live:
+            detail = f"its closing order {', '.join(live)} is not proven to be over"
         return Closed(
             instrument=name,
             before=before,
             left=left,
             is_flat=is_flat and not live,
-            detail="an order of unknown outcome is looked for" if live else details.get(name, ""),
+            detail=detail,
         )
 
     def _take_over(self) -> None:
@@ -316,8 +327,13 @@ class VenueFlatten:
         self._tell = tell
         self._fail = fail
         self._files = account_files(loaded, key)
+        self._deadline = 0.0
 
-    async def run(self, reached: Reached, unbooked: Mapping[str, Decimal]) -> list[Closed]:
+    async def run(
+        self, reached: Reached, unbooked: Mapping[str, Decimal], deadline: float
+    ) -> list[Closed]:
+        """Ends when the loop's clock reaches the deadline, at the latest."""
+        self._deadline = deadline
         lock = FlattenLock(self._files.flatten_lock)
         if not await self._taken(lock):
             self._fail("KILL-FLATTEN: another process has been flattening this account; look again")
@@ -329,8 +345,12 @@ class VenueFlatten:
         finally:
             lock.free()
 
+    def _within(self, secs: float) -> float:
+        """As long as that, or until the deadline."""
+        return min(secs, max(self._deadline - asyncio.get_running_loop().time(), 0.0))
+
     async def _taken(self, lock: FlattenLock) -> bool:
-        deadline = asyncio.get_running_loop().time() + LOCK_SECS
+        deadline = asyncio.get_running_loop().time() + self._within(LOCK_SECS)
         while not lock.take():
             if asyncio.get_running_loop().time() >= deadline:
                 return False
@@ -383,12 +403,16 @@ class VenueFlatten:
         try:
             if is_alone:  # a flatten that died before: its orders are ours to prove
                 desk.adopt_journal()
-                await desk.recover(FLATTEN_SECS)
+                async with asyncio.timeout_at(self._deadline):
+                    await desk.recover(self._within(FLATTEN_SECS))
             desk.start()
-            if not await flattener.settle_old(FLATTEN_SECS):
+            if not await flattener.settle_old(self._within(FLATTEN_SECS)):
                 self._fail("KILL-FLATTEN: an earlier closing order is of unknown outcome")
                 return []
-            closed = await flattener.run()
+            closed = await flattener.run(self._deadline)
+        except TimeoutError:
+            self._fail("KILL-FLATTEN: what an earlier flatten left is not proven in time")
+            return []
         finally:
             await desk.abandon()
             journal.close()
@@ -405,12 +429,13 @@ class KillSink:
         self._tell = tell
 
     def order_submitted(self, intent: Intent) -> None:
-        self._tell(f"{intent.instrument} {intent.side} {intent.quantity:f} sent to close")
+        """Told when the venue has it: it may be refused yet, and not be sent at all."""
 
-    def order_accepted(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
+    def order_accepted(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
+        self._tell(f"{_order(intent)} sent to close: the venue has it as {venue_order_id}")
 
     def order_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None:
-        self._tell(f"{intent.instrument} close refused: {code}: {message}")
+        self._tell(f"{_order(intent)} to close was refused: {code}: {message}")
 
     def order_triggered(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
     def order_held(self, intent: Intent, ts_event: int) -> None: ...
@@ -428,3 +453,7 @@ class KillSink:
 
     def finding(self, finding: Finding) -> None:
         self._tell(f"{finding.code} {finding.subject}: {finding.journal}, {finding.venue}")
+
+
+def _order(intent: Intent) -> str:
+    return f"{intent.instrument} {intent.side} {intent.quantity:f}"

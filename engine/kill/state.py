@@ -137,6 +137,7 @@ class KillState:
         self._unwritten: dict[Kill, None] = {}
         # By scope: what this process has flattened, and does not trade on with, cleared or not
         self.flattened: dict[str, Kill] = {}
+        self.kept: frozenset[str] = frozenset()  # venue keys where no kill closes positions
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -241,6 +242,16 @@ class KillState:
         venue = instrument.rpartition(".")[2].lower()
         account = self._accounts.get(venue, "")
         for kill in kills:
+            if kill.scope.covers(strategy=strategy, venue=venue, account=account):
+                return kill
+        return None
+
+    def flattened_of(self, strategy: str, instrument: str) -> Kill | None:
+        """The kill that had this process flatten what such an order would trade, or None."""
+        if not self.flattened or (venue := instrument.rpartition(".")[2].lower()) in self.kept:
+            return None
+        account = self._accounts.get(venue, "")
+        for kill in self.flattened.values():
             if kill.scope.covers(strategy=strategy, venue=venue, account=account):
                 return kill
         return None

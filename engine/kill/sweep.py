@@ -38,6 +38,7 @@ CANCEL_AGAIN_SECS = 1.0  # a cancel is safe to repeat
 SETTLE_SECS = 1.0  # orders that were on the wire when the kill came turn up within it
 GONE_LOOKS = 3  # complete looks that leave an order out before it counts as gone
 EXTERNAL = "EXTERNAL"
+UNPROVEN = "nothing proves it gone"
 
 
 class SweptOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +75,7 @@ class Target:
             self.detail = ""  # why no cancel was taken is not how it ended
 
     def report(self) -> SweptOrder:
+        detail = self.detail if self.is_gone else self.detail or UNPROVEN
         return SweptOrder(
             instrument=self.ref.instrument,
             venue_order_id=self.ref.venue_order_id or "",
@@ -81,7 +83,7 @@ class Target:
             strategy=self.strategy,
             state=self.state,
             is_left=not self.is_gone,
-            detail=self.detail,
+            detail=detail,
         )
 
 
@@ -130,6 +132,8 @@ class Sweep:
         self._targets: dict[tuple[str, str], Target] = {}
         self._lost: dict[str, Lost] = {}
         self.problem = ""  # why the last look failed, or empty
+        self.is_reached = False  # the last look that was over was answered whole
+        self._is_looking = False
         self.is_heeded = False  # a cancel was sent that the venue did not refuse
 
     # -- what is there -------------------------------------------------------------------------
@@ -230,24 +234,38 @@ class Sweep:
             self._saw(target, order)
 
     async def finish(self, deadline: float) -> bool:
-        """Cancel and look until nothing is left, or the loop's clock reaches `deadline`."""
+        """Cancel and look until nothing is left, or the loop's clock reaches `deadline`: what a
+        venue does not answer until then is cut off.
+        """
+        try:
+            async with asyncio.timeout_at(deadline) as limit:
+                return await self._finish()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        if self._is_looking:
+            self.problem = "KILL-TIMEOUT: the last look was not answered in time"
+        elif not any(order.is_left for order in self.reports()):
+            self.problem = "KILL-TIMEOUT: no time to see what is still on the wire"
+        return False
+
+    async def _finish(self) -> bool:
         loop = asyncio.get_running_loop()
         began = loop.time()
         while True:
             looked_at = loop.time()
-            is_whole = await self._look()
+            is_whole = await self.look()
             pending = self._pending()
             is_over = not pending and all(lost.is_settled for lost in self._lost.values())
             if is_over and is_whole and looked_at - began >= SETTLE_SECS:
                 return True
-            if loop.time() >= deadline:
-                return False
             if pending:
                 await self.cancel()
             await asyncio.sleep(POLL_SECS)
 
-    async def _look(self) -> bool:
+    async def look(self) -> bool:
         """One look at everything; False when the venue could not be read whole."""
+        self._is_looking = True
         self.read_journal()
         try:
             listed = await self._venue.open_orders(self._instruments)
@@ -259,8 +277,9 @@ class Sweep:
             await asyncio.gather(*(self._find(lost) for lost in self._lost.values()))
         except VenueUnavailable as error:
             self.problem = str(error)
+            self.is_reached = self._is_looking = False
             return False
-        self.problem = ""
+        self.problem, self.is_reached, self._is_looking = "", True, False
         return True
 
     def _meet(self, state: VenueOrder) -> None:

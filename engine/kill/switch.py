@@ -13,6 +13,7 @@ from fairlead.engine.kill.state import FOLDER, Action, Kill, KillState, Scope
 
 # A backtest reaches no venue: an order may pass this long after the kill switch file came.
 FILE_NS = 100_000_000
+NEW_RUN = "it is cleared, and this run does not trade on with it: end the run and start a new one"
 
 
 def kill_state(loaded: LoadedConfig) -> KillState:
@@ -61,7 +62,8 @@ class KillSwitch:
         self._monotonic_ns = monotonic_ns
 
     def reason(self, strategy: str = "", instrument: str = "") -> str | None:
-        """Why an order of this strategy and instrument id may not be created, or None.
+        """Why an order of this strategy and instrument id may not be created, or None: a kill is in
+        force, or this run has flattened it.
 
         Without them: why nothing at all may be. A file that can't be looked at counts as there.
         """
@@ -72,9 +74,10 @@ class KillSwitch:
         if self.state is None:
             return None
         kill = self.state.of_order(strategy, instrument)
-        if kill is None:
-            return None
-        return f"{kill}; a person clears it: {clear_command(kill.scope, self._config)}"
+        if kill is not None:
+            return f"{kill}; a person clears it: {clear_command(kill.scope, self._config)}"
+        done = self.state.flattened_of(strategy, instrument) if instrument else None
+        return None if done is None else f"FLATTENED by {done}; {NEW_RUN}"
 
     def _look(self, path: str) -> str | None:
         now_ns = self._monotonic_ns() if self._look_every_ns else 0

@@ -25,7 +25,7 @@ from fairlead.engine.kill.flatten import Flattener, FlattenLock
 from fairlead.engine.kill.halts import RunHalts
 from fairlead.engine.kill.records import KillRecord, note
 from fairlead.engine.kill.state import ALL, Action, Kill, KillState
-from fairlead.engine.kill.switch import KillSwitch
+from fairlead.engine.kill.switch import NEW_RUN, KillSwitch
 from fairlead.engine.orders import permit
 from fairlead.engine.orders.desk import OrderDesk
 from fairlead.engine.orders.journal import JournalError
@@ -118,18 +118,7 @@ class KillWatch:
         """The desk's last look: why this order may not leave, or None."""
         if intent.strategy == KILL_STRATEGY:
             return None
-        why = self._switch.reason(intent.strategy, intent.instrument)
-        if why is None and self._state.flattened and self._is_flattened(intent):
-            return "its position was flattened by the kill switch; start a new run to trade again"
-        return why
-
-    def _is_flattened(self, intent: Intent) -> bool:
-        venue = intent.instrument.rpartition(".")[2].lower()
-        account = self._loaded.config.venues[venue].account
-        return any(
-            kill.scope.covers(strategy=intent.strategy, venue=venue, account=account)
-            for kill in self._state.flattened.values()
-        )
+        return self._switch.reason(intent.strategy, intent.instrument)
 
     def recovered(self, trading: TradedAccount) -> None:
         """The account is known: from now on its orders can be cancelled."""
@@ -158,6 +147,8 @@ class KillWatch:
     def look(self) -> None:
         """One look: tell what is new, and start what is to be done."""
         self._halts.look()
+        kept = (one.venue.lower() for one in self._trading if not one.can_flatten)
+        self._state.kept = frozenset(kept)
         kills = self._state.in_force()
         if kills != self._told:
             self._tell(kills)
@@ -191,6 +182,8 @@ class KillWatch:
                     logger.warning("%s: %s", what, kill)
                     continue
                 logger.warning("cleared by %s: %s: %s", word.by, word.reason, kill)
+                if str(kill.scope) in self._state.flattened:
+                    logger.error("FLATTENED: what the kill of %s closed: %s", kill.scope, NEW_RUN)
                 self._note(KillRecord(kill=kill, cleared=word))
         self._status.gauges["kill_switch"] = "; ".join(str(kill) for kill in kills)
         self._told = kills

@@ -71,6 +71,22 @@ def test_scopes(
     assert f"kill {scope} --clear" in reason
 
 
+def test_what_this_run_has_flattened_is_refused_after_the_clear_too(state: KillState) -> None:
+    switch, scope = KillSwitch(None, state), Scope("venue", "oceanex")
+    state.flattened[str(scope)] = engage(state, scope, Action.FLATTEN)
+    state.clear(scope, **WORD)
+    why = switch.reason("S-1", BTC)
+    assert why is not None
+    assert why.startswith("FLATTENED by kill switch (venue oceanex, flatten) by tests: a test")
+    assert "start a new one" in why
+    assert switch.reason("S-1", "BTC_USDT.POLONIEX") is None
+    assert switch.reason() is None  # not all of the run is stopped
+    again = KillSwitch(None, KillState(state.folder, ACCOUNTS))  # of the next run
+    assert again.reason("S-1", BTC) is None
+    state.kept = frozenset({"oceanex"})  # a venue where a kill closes nothing: it is traded on
+    assert switch.reason("S-1", BTC) is None
+
+
 def test_a_kill_is_there_for_other_processes_and_after_a_restart(state: KillState) -> None:
     code = (
         "import sys; from pathlib import Path; from fairlead.engine.kill.state import *;"

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from fairlead.engine.kill.account import Market, Markets
-from fairlead.engine.kill.flatten import Closed, Flattener, FlattenLock, KillJournal
+from fairlead.engine.kill.flatten import Closed, Flattener, FlattenLock, KillJournal, KillSink
 from fairlead.engine.kill.sweep import EXTERNAL, Sweep, SweptOrder
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.live import KILL_STRATEGY
@@ -339,6 +339,7 @@ def _flatten(
     only: str | None = None,
     unbooked: dict[str, Decimal] | None = None,
     market: Market = MARKET,
+    secs: float = 60.0,
 ) -> list[Closed]:
     """Flatten from a second connection to the journal, as `fairlead kill` does."""
     journal = KillJournal(bench.path, fsync=False, now_ns=bench.loop.now_ns)
@@ -362,7 +363,7 @@ def _flatten(
             unbooked=unbooked,
         )
         try:
-            return await flattener.run()
+            return await flattener.run(asyncio.get_running_loop().time() + secs)
         finally:
             await desk.abandon()
 
@@ -389,6 +390,39 @@ def test_the_net_position_is_closed_once(bench: Bench) -> None:
     assert not any(_positions(bench).values())
     assert _flatten(bench) == []
     assert len(bench.venue.creates) == 1
+
+
+@pytest.mark.parametrize("frozen", ["submit", "balances"])
+def test_a_flatten_ends_when_its_time_is_over(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, frozen: str
+) -> None:
+    """The venue answers nothing more: what went out is not sent again, the rest is given back."""
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    _hold(bench, "A", "0.5")
+    monkeypatch.setattr(bench.venue, frozen, never)
+    (closed,) = _flatten(bench, secs=3.0, market=msgspec.structs.replace(MARKET, is_cash=True))
+    assert (closed.before, closed.left, closed.is_flat) == (D("0.5"), D("0.5"), False)
+    if frozen == "submit":
+        assert closed.detail.endswith(" is not proven to be over")
+        assert _positions(bench) == {"S-1": D(0), KILL_STRATEGY: D("0.5")}
+    else:
+        assert closed.detail == "no time was left"
+        assert _positions(bench) == {"S-1": D("0.5"), KILL_STRATEGY: D(0)}
+
+
+def test_a_closing_order_is_said_to_be_sent_when_it_is() -> None:
+    told: list[str] = []
+    sink, one = KillSink(told.append), intent("A", side=Side.SELL, quantity=D("0.5"))
+    sink.order_submitted(one)
+    sink.order_refused(one, "X-RATE-BUDGET", "not sent: no room", 0)
+    assert told == [f"{INSTRUMENT} SELL 0.5 to close was refused: X-RATE-BUDGET: not sent: no room"]
+    told.clear()
+    sink.order_submitted(one)
+    sink.order_accepted(one, "V1", 0)
+    assert told == [f"{INSTRUMENT} SELL 0.5 sent to close: the venue has it as V1"]
 
 
 def test_one_strategy_is_closed_and_no_other(bench: Bench) -> None:
@@ -418,7 +452,8 @@ def test_nothing_is_sent_twice_while_an_outcome_is_unknown(bench: Bench) -> None
     _hold(bench, "A", "0.5")
     (closed,) = _flatten(bench)  # the answer is lost
     assert not closed.is_flat
-    assert "unknown outcome" in closed.detail
+    assert closed.detail.startswith("its closing order KILL0-")
+    assert closed.detail.endswith(" is not proven to be over")
     assert len(bench.venue.creates) == 1
     assert bench.journal is not None
     (order,) = [o for o in bench.journal.open_orders() if o.intent.strategy == KILL_STRATEGY]

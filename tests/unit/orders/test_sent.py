@@ -135,7 +135,7 @@ def test_who_did_not_send_it_knows_from_the_journal_when_that_was(
             on_done=lambda _: None,
             stand=stand,
         )
-        await sweep.finish(0.0)
+        await sweep.look()
 
     bench.run(main())
     assert set(looks.asked) == {(sent_ns + min(set_secs, 0) * SECOND, 0)}
