@@ -12,8 +12,8 @@ from fairlead.adapters import registry
 from fairlead.engine.cli.venues import of
 from fairlead.engine.config.capabilities import markdown
 from tests.documents.extract import commands
-from tests.documents.session import Session
-from tests.support.processes import ROOT
+from tests.documents.session import Session, free_port
+from tests.support.processes import ROOT, venue
 
 SIMULATED = "## The simulated venue\n"
 TOML = re.compile(r"```toml\n(.*?)```", re.S)
@@ -78,6 +78,32 @@ def test_the_commands_of_the_simulated_poloniex(tmp_path: Path) -> None:
             ended = session.run(command)
             assert ended.returncode == 0, ended.stderr[-3000:]
             assert re.search(r"fills\s+│ [\d,]+ ", ended.stdout), ended.stdout
+    finally:
+        assert session.end() == 0
+
+
+def test_the_commands_of_the_simulated_mudawyl(tmp_path: Path) -> None:
+    """Orders at the gateway, prices of another venue: one shipped config in every mode."""
+    section = page("mudawyl").partition(SIMULATED)[2].partition("\n## ")[0]
+    serve, prices, check, *runs = commands(section)
+    session = Session(tmp_path)
+    file, port = tmp_path / "configs" / "mudawyl-bracket.toml", free_port()
+    assert "--port 8620 " in prices
+    file.write_text(file.read_text().replace("8620", port))
+    line = session.serve(serve)
+    try:
+        assert f'key_id = "{line["key_id"]}"' in file.read_text()
+        assert f'http_url = "{line["rest"]}"' in file.read_text()
+        with venue("oceanex", tmp_path / "configs" / "venue", "--port", port):
+            checked = session.run(check)
+            assert checked.returncode == 0, checked.stdout
+            assert [run.split()[1] for run in runs] == ["live", "paper", "backtest"]
+            for command in runs:
+                ended = session.run(command)
+                assert ended.returncode == 0, ended.stderr[-3000:]
+                least = 0 if "paper" in command else 1  # twenty seconds may be without a break
+                (fills,) = re.findall(r"│ fills\s+│ ([\d,]+) ", ended.stdout)
+                assert int(fills) >= least, ended.stdout
     finally:
         assert session.end() == 0
 

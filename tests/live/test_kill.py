@@ -202,6 +202,28 @@ def test_a_run_flattens_by_itself(live: Run) -> None:
 
 
 @pytest.mark.slow
+def test_after_a_clear_a_run_trades_on_but_not_with_what_it_flattened(live: Run) -> None:
+    """And says so: each order is denied by the gate, none is rejected by the desk."""
+    live.start({"every_ms": 200, "buys": 1})
+    live.at_least(3)
+    live.kill("all")
+    live.kill("all", "--clear", "--reason", "looked at")
+    count = len(live.orders())
+    live.at_least(count + 3)
+    wait_for(lambda: live.held() > 0, "the buy to be journaled")
+    assert live.kill("all", "--action", "flatten")["is_clean"]
+    assert "FLATTENED" not in live.log.read_text()
+    live.kill("all", "--clear", "--reason", "looked at")
+    wait_for(lambda: "FLATTENED: what the kill of all closed" in live.log.read_text(), "the word")
+    refused = "SELECT count(*) FROM orders WHERE state = 'REFUSED'"
+    before, count, denials = live.journaled(refused), len(live.orders()), _denials(live)
+    wait_for(lambda: _denials(live) > denials, "a denial")
+    assert live.journaled(refused) == before
+    assert len(live.orders()) == count
+    assert live.end() == Exit.OK
+
+
+@pytest.mark.slow
 def test_a_run_and_the_command_close_a_position_once_between_them(live: Run) -> None:
     before = live.btc()
     live.start({"goes_on": False, "buys": 1, "rests": 3})

@@ -21,6 +21,7 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 
 from fairlead.adapters.base.venue import VenueError, VenueErrorKind
 from fairlead.engine.run.native.clients import Clients
+from fairlead.engine.run.native.words import Words, kept_back
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,26 @@ async def session(
     Raises VenueError where the adapter does not connect.
     """
     await require_reachable(clients)
+    words = Words()
+    try:
+        with kept_back(words):
+            async with _node(clients, config, instruments, trading=trading) as looker:
+                yield looker
+    except VenueError as error:
+        if not words.last:
+            raise
+        text = f"{error.message}; its last error: {words.last}"
+        raise VenueError(error.kind, error.code, text) from error
+
+
+@asynccontextmanager
+async def _node(
+    clients: Clients,
+    config: Callable[[], LiveNodeConfig],
+    instruments: Sequence[str],
+    *,
+    trading: bool,
+) -> AsyncIterator[Looker]:
     builder = clients.add_data(LiveNodeBuilder.from_config("LOOK", config()))
     if trading:
         builder = clients.add_execution(builder)
