@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from nautilus_trader.common import logger_flush
 
 from fairlead.engine.processes import speech
+from fairlead.engine.secrets import redact
 
 _PLACES = (1, 2)
 # `2026-01-01T00:00:00.000000000Z [ERROR] TRADER-001.Component: text`
@@ -41,7 +42,7 @@ class Words:
         for line in raw.splitlines(keepends=True):
             found = _LINE.match(line.decode(errors="replace").rstrip())
             if found is not None and found["level"] == "ERROR":
-                said = _QUERY.sub("?...", found["text"])
+                said = redact(_QUERY.sub("?...", found["text"]))
                 self.last = f"{found['who']}: {said}"[:CHARS_MAX]
             if found is None or not self.has_failed:
                 rest.append(line)
