@@ -280,7 +280,7 @@ def test_a_kill_that_can_not_read_the_position_closes_nothing_past_the_journal(
     path = "/v1/priv/exchange/position/"
     faults = gateway.sim.faults
     gateway.do(lambda: faults.next("GET", path, "unavailable", times=1_000))
-    words = ("--action", "flatten", "--timeout", "3", "--config", str(gateway.toml))
+    words = ("--action", "flatten", "--timeout", "60", "--config", str(gateway.toml))
     killed = run("kill", Path("all"), *words)
     assert killed.returncode == Exit.UNRESOLVED, killed.stdout + killed.stderr
     assert "its orders stay, as its position does" in killed.stdout
