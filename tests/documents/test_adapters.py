@@ -97,6 +97,7 @@ def test_the_commands_of_the_simulated_mudawyl(tmp_path: Path) -> None:
         with venue("oceanex", tmp_path / "configs" / "venue", "--port", port):
             checked = session.run(check)
             assert checked.returncode == 0, checked.stdout
+            *runs, kill = runs
             assert [run.split()[1] for run in runs] == ["live", "paper", "backtest"]
             for command in runs:
                 ended = session.run(command)
@@ -104,6 +105,8 @@ def test_the_commands_of_the_simulated_mudawyl(tmp_path: Path) -> None:
                 least = 0 if "paper" in command else 1  # twenty seconds may be without a break
                 (fills,) = re.findall(r"│ fills\s+│ ([\d,]+) ", ended.stdout)
                 assert int(fills) >= least, ended.stdout
+            killed = session.run(kill)
+            assert killed.returncode == 0, killed.stdout + killed.stderr
     finally:
         assert session.end() == 0
 

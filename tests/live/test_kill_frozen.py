@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fairlead.engine.errors import Exit
-from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.journal import Journal, JournalError
 from tests.live.blocked_run import Run
 from tests.live.native import Native, taking
 from tests.support.patience import PATIENCE_SECS
@@ -35,7 +35,7 @@ def frozen(served: Venue) -> Iterator[None]:
         served.process.send_signal(signal.SIGCONT)
 
 
-@pytest.mark.parametrize("live", ["oceanex", "poloniex", "piexgo", "zerocap"], indirect=True)
+@pytest.mark.parametrize("live", ["oceanex", "poloniex", "piexgo"], indirect=True)
 def test_a_frozen_venue_is_left_in_time_and_all_of_it_named(live: Run) -> None:
     before = live.btc()
     live.start({"goes_on": False, "buys": 1, "rests": 3})
@@ -68,7 +68,6 @@ def test_a_frozen_gateway_of_mudawyl_too(tmp_path: Path) -> None:
         log, flatten = tmp_path / "run.log", ("kill", *FLATTEN, "--config", str(config))
         run = start("live", config, log=log)
         try:
-            wait_for(lambda: "bracket" in log.read_text() or _holds(tmp_path), f"it; see {log}")
             wait_for(lambda: _holds(tmp_path), f"the bracket; see {log}")
         finally:
             run.kill()
@@ -109,9 +108,12 @@ def _holds(folder: Path) -> bool:
     path = folder / "state" / "mudawyl-main.journal.sqlite"
     if not path.exists():
         return False
-    with closing(Journal.reading(path)) as journal:
-        held = any(one.quantity for one in journal.positions())
-        return held and len([o for o in journal.open_orders() if o.venue_order_id]) == 3
+    try:
+        with closing(Journal.reading(path)) as journal:
+            held = any(one.quantity for one in journal.positions())
+            return held and len([o for o in journal.open_orders() if o.venue_order_id]) == 3
+    except JournalError:  # it is being made
+        return False
 
 
 def test_a_frozen_venue_of_nautilustraders_own_too(tmp_path: Path) -> None:
