@@ -11,7 +11,7 @@ import os
 import sys
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from fairlead.engine.kill.halts import Account
 
 TIMEOUT_SECS = 30.0
+LEAVE_SECS = 1.0  # for what is left of a kill that is over
+_stuck: list[object] = []  # loops with something that does not end
 TIMEOUT_SECS_LEAST, TIMEOUT_SECS_MOST = 1, 86_400
 
 
@@ -58,6 +60,15 @@ class Misspelt(ValueError):
 
 def carry_out(wanted: Wanted) -> int:
     """The process's exit code. Raises Misspelt, FairleadError."""
+    code = _carried_out(wanted)
+    if _stuck:  # all is said, and the interpreter would wait for it
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _carried_out(wanted: Wanted) -> int:
     if wanted.clear and wanted.status:
         raise Misspelt("--clear and --status don't go together")
     if wanted.clear and not wanted.reason.strip():
@@ -158,7 +169,6 @@ def _act(wanted: Wanted, kill: Kill, since: dict[str, Any]) -> int:
         if wanted.as_json:
             _say_json({"kill": kill, **since, "venues": [], "is_clean": since["is_stored"]})
         return Exit.OK
-    import asyncio
     import gc
 
     gc.disable()  # the process is short, and imports make garbage collections that find nothing
@@ -177,7 +187,7 @@ def _act(wanted: Wanted, kill: Kill, since: dict[str, Any]) -> int:
         halt = "halt is in force, but" if since["is_stored"] else "no halt is in force, and"
         _warn(f"{halt} NOTHING WAS CANCELLED: mend the config")
         raise
-    reports = asyncio.run(
+    reports = _ended(
         kill_venues(
             loaded,
             kill,
@@ -198,6 +208,29 @@ def _act(wanted: Wanted, kill: Kill, since: dict[str, Any]) -> int:
         return Exit.OK
     unreachable = any(report.is_unreachable for report in reports)
     return Exit.VENUE if unreachable else Exit.UNRESOLVED
+
+
+def _ended(work: Coroutine[Any, Any, list[VenueReport]]) -> list[VenueReport]:
+    """What it gives, and not a wait for what of it does not end: a node of NautilusTrader's whose
+    venue stands still takes no cancel.
+    """
+    import asyncio
+
+    async def all_of_it() -> list[VenueReport]:
+        reports = await work
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left and (await asyncio.wait(left, timeout=LEAVE_SECS))[1]:
+            _stuck.append(runner)  # closing it would wait for them
+        return reports
+
+    runner = asyncio.Runner()
+    try:
+        return runner.run(all_of_it())
+    finally:
+        if runner not in _stuck:
+            runner.close()
 
 
 def _summary(report: VenueReport, since: str) -> str:
