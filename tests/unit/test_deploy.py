@@ -70,3 +70,11 @@ def test_the_container_is_not_root_and_is_stopped_in_order() -> None:
     assert (lines["STOPSIGNAL"], lines["VOLUME"]) == ("SIGTERM", "/state")
     assert "/healthz" in text.partition("HEALTHCHECK")[2]
     assert not re.search(r"(?i)(secret|token|key)=", text)
+
+
+def test_the_container_has_each_folder_of_the_package_and_no_state() -> None:
+    text = (DEPLOY / "Containerfile").read_text()
+    copied = {words.split()[0] for words in re.findall(r"^COPY (?!--)(.+)$", text, re.MULTILINE)}
+    links = {path.readlink().name for path in (ROOT / "fairlead").iterdir() if path.is_symlink()}
+    assert {one.partition("/")[0] for one in copied} >= links | {"fairlead"}
+    assert "." not in copied
