@@ -15,6 +15,7 @@ from fairlead.engine.observe import assumptions as assumed
 from fairlead.engine.observe import recorded as of_recording
 from fairlead.engine.observe.account import InstrumentSummary
 from fairlead.engine.observe.summary import RunSummary
+from fairlead.engine.orders.live import KILL_STRATEGY
 
 SHOWN_DECIMALS = 8
 DATE_CHARS = len("2025-01-31")
@@ -71,10 +72,9 @@ def _trading_rows(summary: RunSummary, *, brief: bool) -> Iterator[tuple[str, st
     if summary.absent_reasons:
         yield "never at the venue", _reasons(summary.absent_reasons)
     yield "fees", _amounts(summary.fees)
-    venues = {one.instrument.rpartition(".")[2] for one in summary.instruments}
+    names = _names(summary)
     for one in summary.instruments:
-        name = one.instrument if len(venues) > 1 else one.instrument.rpartition(".")[0]
-        yield from _instrument_rows(name, one, brief=brief)
+        yield from _instrument_rows(names[one.instrument], one, brief=brief)
     yield "net PnL", _amounts(summary.net, signed=True)
     if not (brief and _is_apart(summary)):
         yield from (("net by strategy", text) for text in _parts(summary))
@@ -149,6 +149,15 @@ def _instrument_rows(name: str, one: InstrumentSummary, *, brief: bool) -> list[
     ]
 
 
+def _names(summary: RunSummary) -> dict[str, str]:
+    """Of the instruments; with their venue where there are several."""
+    venues = {one.instrument.rpartition(".")[2] for one in summary.instruments}
+    return {
+        one.instrument: one.instrument if len(venues) > 1 else one.instrument.rpartition(".")[0]
+        for one in summary.instruments
+    }
+
+
 def _is_apart(summary: RunSummary) -> bool:
     """Whether each strategy has an instrument of its own, whose figures are the strategy's."""
     instruments = {one.instrument for one in summary.strategies}
@@ -161,10 +170,15 @@ def _parts(summary: RunSummary) -> Iterator[str]:
     traded = {one.strategy for one in summary.strategies}
     if len(traded.union(idle)) < 2:
         return
+    names = _names(summary)
     for one in summary.strategies:
+        of = f" of {names[one.instrument]}" if len(names) > 1 else ""
+        fills = f"{one.fills:,} fills{of}"
+        if one.strategy == KILL_STRATEGY and not one.fills:
+            fills = f"positions{of} that a kill set off against one another"
         yield (
             f"{one.strategy}: {shown(one.net, signed=True)} {one.quote} "
-            f"({one.fills:,} fills, holds {_exact(one.position)} {one.base})"
+            f"({fills}, holds {_exact(one.position)} {one.base})"
         )
     yield from (f"{name}: no fills" for name in idle if name not in traded)
 

@@ -302,6 +302,28 @@ def test_fills_of_one_instant_are_booked_in_the_order_in_which_they_came(tmp_pat
     assert one.position_max == 7
 
 
+def test_the_rows_of_strategies_name_their_instruments(tmp_path: Path) -> None:
+    root = kit.scripted(tmp_path / "c", kit.perpetual(PERP), ["100.1"] * 8)
+    path = "tests.unit.observe.test_recomputed:Flipping"
+    summary = kit.run(tmp_path, root, path, {}, fees='"none"').summary
+    (part,) = summary.strategies
+    other = part.instrument.rpartition(".")[0] + ".ELSEWHERE"
+    parts = [
+        part,
+        msgspec.structs.replace(part, instrument=other, fills=2),
+        msgspec.structs.replace(part, strategy="KILL", fills=0, position=Decimal(0)),
+    ]
+    wholes = [
+        *summary.instruments,
+        msgspec.structs.replace(summary.instruments[0], instrument=other),
+    ]
+    two = msgspec.structs.replace(summary, instruments=wholes, strategies=parts)
+    told = [text for name, text in rows(two) if name == "net by strategy"]
+    assert f"(3 fills of {part.instrument}, holds" in told[0]
+    assert f"(2 fills of {other}, holds" in told[1]
+    assert f"(positions of {part.instrument} that a kill set off against one another," in told[2]
+
+
 def test_a_few_rejections_do_not_shout(tmp_path: Path) -> None:
     root = kit.scripted(tmp_path / "c", kit.perpetual(PERP), [Decimal(1000)] * 3)
     summary = kit.run(tmp_path, root, "tests.unit.observe.test_recomputed:Crossing", {}).summary
