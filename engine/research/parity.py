@@ -1,7 +1,8 @@
 """A run's orders beside those of its commands in a backtest, event by event: what differs, and why.
 
-Pure: rows in, differences out. Each order has at most one difference: its first that is more than a
-fee, else its first. It is explained by the first of these that fits:
+Pure: rows in, differences out. What the run tells of several executions as one, as its venue tells
+their sum, is compared as such (`merged`). Each order has at most one difference: its first that is
+more than a fee, else its first. It is explained by the first of these that fits:
 
 - `kill`: an order of the kill switch. No backtest plays it: what it closed is open there.
 - `refusal`: one of both was refused, by the venue or by the gate (within a gap that of the backtest
@@ -9,7 +10,8 @@ fee, else its first. It is explained by the first of these that fits:
   no more: what an order takes, or stands before, the others have no more.
 - `fee`: the same execution, at another fee, or called a maker's in one and a taker's in the other.
   What the venue did not tell of it, maker or taker, differs from neither.
-- `gap`: the data lacks what the run saw while the order lived, or says itself that it lacks some.
+- `gap`: the data lacks what the run saw of its instrument while the order lived, or says itself
+  that it lacks some.
 - `latency`: it arrived at another time; or all is the same with the config's latency, or with none.
 - `exit`: a reduce-only order that rests was cut to its strategy's position in one of both only: a
   backtest does it by a command, a paper run when it fills, a venue without such orders never. Or
@@ -38,7 +40,9 @@ from typing import Any
 import msgspec
 
 from fairlead.engine.orders.live import KILL_STRATEGY
+from fairlead.engine.research import merged
 from fairlead.engine.research.columns import NOT_TOLD, Row
+from fairlead.engine.research.cuts import cut_of, filled_by, held_other
 
 ZERO = Decimal(0)
 REFUSAL, FEE, GAP, LATENCY = "refusal", "fee", "gap", "latency"
@@ -46,10 +50,8 @@ EXIT, BOOKING, QUEUE, UNEXPLAINED = "exit", "booking", "queue", "unexplained"
 LIQUIDITY, KILL = "liquidity", "kill"
 CLASSES = (LATENCY, QUEUE, FEE, GAP, REFUSAL, EXIT, BOOKING, LIQUIDITY, KILL, UNEXPLAINED)
 WEAK = frozenset({UNEXPLAINED, QUEUE})
-AT_ONCE = frozenset({"IOC", "FOK"})
 STOPPING = frozenset({"STOP_LIMIT", "LIMIT_IF_TOUCHED"})
 REFUSED = frozenset({"REJECTED", "DENIED"})
-GIVEN_NS = 1000  # a replay gives commands so much later at most, one after another
 _ENDS = {"CANCELED": "ended", "EXPIRED": "ended", "FILLED": "filled"}
 Span = tuple[int, int]
 Lack = tuple[int, int, str]  # a span, and of which instrument; empty: of all
@@ -62,6 +64,7 @@ class Event(msgspec.Struct, frozen=True):
     ts: int
     detail: tuple[str, ...] = ()  # of a fill: quantity, price
     fee: tuple[str, ...] = ()  # and its fee, and whether it made or took
+    parts: int = 1  # of how many executions it is the sum
 
     def __str__(self) -> str:
         if self.what != "fill":
@@ -128,11 +131,13 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
 class Slack(msgspec.Struct, frozen=True, kw_only=True):
     """By how much the same may differ: in time, what is later than the end of the data in any time,
-    and fees, by their currency, in their last decimal."""
+    and fees, by their currency, in their last decimal; `each` is what every further part of a sum
+    of the replay's was rounded by."""
 
     ns: int
     until_ns: int | None
     fees: Mapping[str, Decimal]
+    each: Mapping[str, Decimal]
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +145,9 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
     words: str
     rows: Mapping[str, Row]
+
+    def as_told(self, rows: Iterable[Row], told: merged.Telling) -> Variant:
+        return Variant(words=self.words, rows=merged.together(rows, self.rows, told))
 
 
 def events_of(row: Row | None) -> list[Event]:
@@ -154,7 +162,9 @@ def events_of(row: Row | None) -> list[Event]:
     for fill in row["fills"]:
         amount, _, currency = (fill["fee"] or "").partition(" ")
         fee = (f"{plain(amount or '0')} {currency}".strip(), fill["liquidity"])
-        found.append(Event("fill", fill["ts_event"], _detail(fill), fee))
+        found.append(
+            Event("fill", fill["ts_event"], _detail(fill), fee, parts=fill.get("parts", 1))
+        )
     found.append(Event(_ENDS.get(row["status"], "open"), row["ts_last"]))
     return found
 
@@ -179,26 +189,32 @@ def compared(
     as_refused: Variant | None = None,
     denied: Mapping[str, str] | None = None,
     slack_ns: int = 0,
+    poll_ns: int = 0,
     until_ns: int | None = None,
     cuts_at_fills: bool = False,
     behind: Mapping[str, Collection[str]] | None = None,
 ) -> list[Difference]:
     """By time. `replayed` are rows by the order's id in the run; what is later than `until_ns`, the
-    end of the data, may be so at another time; so may anything by `slack_ns`. `cuts_at_fills`: the
-    run was on paper. `behind`: prices of the trades that were newer than the book when the backtest
-    filled or ended an order of a live run, by its id; `denied`: why its gate refused one.
+    end of the data, may be so at another time; so may anything by `slack_ns`, and what the run told
+    of executions by their sum by `poll_ns` more. `cuts_at_fills`: the run was on paper. `behind`:
+    prices of the trades that were newer than the book when the backtest filled or ended an order of
+    a live run, by its id; `denied`: why its gate refused one.
     """
     rows, found = list(rows), list[Difference]()
-    slack = Slack(ns=slack_ns, until_ns=until_ns, fees=_roundings(rows, replayed.values()))
+    slack = _slack(rows, replayed.values(), slack_ns, until_ns)
+    told = merged.telling(rows, replayed.values(), ns=slack_ns + poll_ns, until_ns=until_ns)
+    replayed = merged.together(rows, replayed, told)
+    latencies = [one.as_told(rows, told) for one in latencies]
+    as_refused = as_refused and as_refused.as_told(rows, told)
     for row in rows:
         other = replayed.get(row["client_order_id"])
         events = events_of(row), events_of(other)
         pair = _first(*events, slack, but_fees=True) or _first(*events, slack)
         if pair is None:
             continue
-        cut = _cut(row, other, rows if cuts_at_fills else ())
+        cut = cut_of(row, other, rows if cuts_at_fills else ())
         if cuts_at_fills and other is not None and cut is None:
-            cut = _held_other(row, other, rows, list(replayed.values()))
+            cut = held_other(row, other, rows, list(replayed.values()))
         no = (denied or {}).get(row["client_order_id"])
         kind, why = _explained(row, other, pair, lacking, slack, cut, no)
         if kind == UNEXPLAINED:
@@ -261,17 +277,21 @@ def _more(row: Row, other: Row | None, ts: int) -> Decimal:
 Pair = tuple[Event | None, Event | None]
 
 
-def _roundings(mine: Iterable[Row], theirs: Iterable[Row]) -> dict[str, Decimal]:
-    """Half a unit of the last decimal of the coarser one, by currency. Decimals are those of all of
-    its fees: one alone may end in zeros that nobody wrote."""
-    one, other = _decimals(mine), _decimals(theirs)
-    return {
-        name: Decimal(5).scaleb(-1 - min(one[name], other[name])) for name in one.keys() & other
-    }
+def _slack(rows: Iterable[Row], replayed: Iterable[Row], ns: int, until_ns: int | None) -> Slack:
+    """A fee's is that of the coarser of both."""
+    mine, theirs = _decimals(rows), _decimals(replayed)
+    fees = {name: _half(min(mine[name], theirs[name])) for name in mine.keys() & theirs.keys()}
+    each = {name: _half(count) for name, count in theirs.items()}
+    return Slack(ns=ns, until_ns=until_ns, fees=fees, each=each)
+
+
+def _half(decimals: int) -> Decimal:
+    """Of a unit of the last one."""
+    return Decimal(5).scaleb(-1 - decimals)
 
 
 def _decimals(rows: Iterable[Row]) -> dict[str, int]:
-    """The most that a fee has, by currency."""
+    """The most that a fee has, by currency: one alone may end in zeros that nobody wrote."""
     found: dict[str, int] = {}
     for fill in (fill for row in rows for fill in row["fills"] if fill["fee"]):
         amount, _, currency = fill["fee"].partition(" ")
@@ -286,7 +306,8 @@ def _first(
         if one is None or other is None:
             return one, other
         same = (one.what, one.detail) == (other.what, other.detail)
-        same = same and (but_fees or _is_same_fee(one.fee, other.fee, slack))
+        parts = max(one.parts, other.parts)
+        same = same and (but_fees or _is_same_fee(one.fee, other.fee, slack, parts))
         if one.what == other.what == "refused":  # by whomever: nothing of it traded in either
             return None
         if not same or not _is_same_time(one, other, slack):
@@ -294,7 +315,7 @@ def _first(
     return None
 
 
-def _is_same_fee(one: tuple[str, ...], other: tuple[str, ...], slack: Slack) -> bool:
+def _is_same_fee(one: tuple[str, ...], other: tuple[str, ...], slack: Slack, parts: int) -> bool:
     """As far as both tell it: to the decimal that both have, and maker or taker where both do."""
     if one == other:
         return True
@@ -302,7 +323,8 @@ def _is_same_fee(one: tuple[str, ...], other: tuple[str, ...], slack: Slack) -> 
         return False
     mine, theirs = (told[0].partition(" ") for told in (one, other))
     apart = abs(Decimal(mine[0]) - Decimal(theirs[0]))
-    return mine[2] == theirs[2] and apart <= slack.fees.get(mine[2], Decimal(0))
+    most = slack.fees.get(mine[2], ZERO) + (parts - 1) * slack.each.get(mine[2], ZERO)
+    return mine[2] == theirs[2] and apart <= most
 
 
 def _is_same_time(one: Event, other: Event, slack: Slack) -> bool:
@@ -419,88 +441,14 @@ def _may_make(fill: Event, row: Row) -> bool:
     return fill.fee[1] == NOT_TOLD and fill.detail[1] in _own(row)
 
 
-def _cut(row: Row, other: Row | None, rows: Sequence[Row]) -> str | None:
-    """Why a reduce-only order that rests is smaller in one of both; None: it is not for that.
-
-    `rows` are all of a run that cuts what fills.
-    """
-    is_one = row.get("reduce_only") and row["kind"] != "MARKET"
-    if other is None or not is_one or row["time_in_force"] in AT_ONCE:
-        return None
-    cancels = [one["ts"] for one in row.get("asked") or () if one["what"] == "cancel"]
-    # One of later has ended nothing, here or there
-    is_ended, is_asked = (any(ts <= one["ts_last"] for ts in cancels) for one in (row, other))
-    is_met = any(fill["ts_event"] == row["ts_last"] for fill in other["fills"])  # by no command
-    is_its_own = row["status"] == "FILLED" and not is_asked
-    if other["status"] == "CANCELED" and (is_its_own or _ended_itself(row, other)):
-        return "the backtest ended it by a command: its position was smaller"
-    if Decimal(other["quantity"]) < Decimal(row["quantity"]):
-        return "the backtest cut it to its position by a command"
-    is_cut = row["status"] == "CANCELED" and (is_met or not is_ended)
-    if is_cut and rows and not _reducible(row, rows):
-        return "the run cut it when it filled: its position was closed"
-    return None
-
-
-def _ended_itself(row: Row, other: Row) -> bool:
-    """Whether the backtest gave a cancel that the run has not given."""
-    given = [one["ts"] for one in row.get("asked") or () if one["what"] == "cancel"]
-    given.append(row["ts_last"])  # of one that ended without
-    return any(
-        all(abs(one["ts"] - ts) > GIVEN_NS for ts in given)
-        for one in other.get("asked") or ()
-        if one["what"] == "cancel"
-    )
-
-
-def _held_other(row: Row, other: Row, rows: Sequence[Row], others: Sequence[Row]) -> str | None:
-    """Why a reduce-only order that takes at once got less in one of both: its strategy held just so
-    much when it came, by orders that differ themselves. None: it is not for that."""
-    if not row.get("reduce_only"):
-        return None
-    if row["kind"] != "MARKET" and row["time_in_force"] not in AT_ONCE:
-        return None
-    both = []
-    for one, all_of in ((row, rows), (other, others)):
-        before = [each for each in all_of if each is not one]
-        held, unit = _held(one, before, one["ts_accepted"] or one["ts_last"])
-        both.append((_filled_by(one, one["ts_last"]), held - held % unit, held))
-    (less, most, held), (more, most_there, held_there) = sorted(both)
-    if less == more or less != max(most, Decimal(0)) or most_there <= most:
-        return None
-    told = (f"{each.normalize():f}" for each in sorted((held, held_there)))
-    return f"of {' and '.join(told)} in run and backtest that it was to reduce, by other orders"
-
-
-def _reducible(row: Row, rows: Sequence[Row]) -> bool:
-    """Whether its strategy held a whole unit for it to close when it ended, before that's fee."""
-    held, unit = _held(row, rows, row["ts_last"])
-    return held >= unit
-
-
-def _held(row: Row, rows: Iterable[Row], until: int) -> tuple[Decimal, Decimal]:
-    """What its strategy held for it to close at a time, before the fee of its own last fill then;
-    and a unit of that."""
-    held, unit = Decimal(0), Decimal(1)
-    for one in rows:
-        if (one["strategy"], one["instrument"]) != (row["strategy"], row["instrument"]):
-            continue
-        sign = 1 if one["side"] == "BUY" else -1
-        for fill in (fill for fill in one["fills"] if fill["ts_event"] <= until):
-            size = Decimal(fill["quantity"])
-            held += sign * size
-            unit = min(unit, Decimal(1).scaleb(int(size.as_tuple().exponent)))
-            amount, _, currency = (fill["fee"] or "").partition(" ")
-            is_last = one is row and fill["ts_event"] == until
-            if currency and row["instrument"].startswith(currency) and not is_last:
-                held -= Decimal(amount)  # in base currency: it is held no more
-    return -held if row["side"] == "BUY" else held, unit
-
-
 def _gap(row: Row, other: Row | None, lacking: Sequence[Lack]) -> Lack | None:
-    """What the data lacks while the order lived."""
+    """What the data lacks of its instrument while the order lived."""
     end = max(one["ts_last"] for one in (row, other) if one is not None)
-    found = (span for span in lacking if span[0] <= end and row["ts_init"] <= span[1])
+    found = (
+        span
+        for span in lacking
+        if span[2] in ("", row["instrument"]) and span[0] <= end and row["ts_init"] <= span[1]
+    )
     return next(found, None)
 
 
@@ -539,14 +487,9 @@ def _queued(row: Row, pair: Pair, queueless: Variant | None, *, is_paper: bool) 
     if mine is None or mine.what != "fill":
         return UNEXPLAINED, "the same executions, and another end"
     known = None if queueless is None else queueless.rows.get(row["client_order_id"])
-    if known is not None and _filled_by(known, mine.ts) >= _filled_by(row, mine.ts):
+    if known is not None and filled_by(known, mine.ts) >= filled_by(row, mine.ts):
         return QUEUE, "shorter than what was displayed"
     return UNEXPLAINED, "not even without a queue"
-
-
-def _filled_by(row: Row, ts: int) -> Decimal:
-    sizes = (Decimal(one["quantity"]) for one in row["fills"] if one["ts_event"] <= ts)
-    return sum(sizes, Decimal(0))
 
 
 def event_count(rows: Iterable[Row]) -> int:

@@ -369,6 +369,7 @@ def _journaled(order: JournaledOrder, fills: Sequence[VenueFill]) -> Row:
                 "fee": f"{fill.fee:f} {fill.fee_currency}",
                 "liquidity": {True: "MAKER", False: "TAKER", None: NOT_TOLD}[fill.is_maker],
                 "ts_event": fill.ts_event,
+                "synthetic": fill.synthetic,  # by an order's sum, and not one of its executions
             }
             for fill in fills
         ],

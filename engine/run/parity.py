@@ -70,6 +70,7 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
     more: dict[str, Any] = {
         "lacking": lacking,
         "slack_ns": slack_ns,
+        "poll_ns": loaded.config.execution.poll_ms * 1_000_000,
         "until_ns": last_ns,
         "cuts_at_fills": run.manifest.mode == "paper",
     }

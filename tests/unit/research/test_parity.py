@@ -381,3 +381,15 @@ def test_an_exit_that_the_backtest_cut_is_explained(status: str) -> None:
     found = judged(mine, theirs, "0.06", on_paper=False)
     assert found.kind == "exit"
     assert "by a command" in found.why
+
+
+@pytest.mark.parametrize(
+    ("instrument", "says"),
+    [("BTC_USDT.OCEANEX", "gap"), ("", "gap"), ("ETH_USDT.OCEANEX", "unexplained")],
+)
+def test_what_the_data_lacks_of_another_instrument_is_no_reason(instrument: str, says: str) -> None:
+    mine = row(fill("1 USDT", "TAKER"))
+    theirs = row(fill("1 USDT", "TAKER") | {"price": "59282.1"})
+    lack = (BEGIN_NS + 10, BEGIN_NS + 20, instrument)
+    (found,) = compared([mine], {"O-1": theirs}, lacking=[lack], slack_ns=1)
+    assert found.kind == says
