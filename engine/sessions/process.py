@@ -273,7 +273,7 @@ class Process:
         self.ids: set[str] = set()
         self.balances: tuple[VenueBalance, ...] = ()
         self.balances_ns = 0
-        self.is_up = self.is_killed = False
+        self.is_up = False
         self.is_stopping = False
         deaths = plan.deaths
         death = deaths[life] if life < len(deaths) and not world.healed else None
@@ -323,7 +323,7 @@ class Process:
         self.sink = GateSink(self)
         # The desk's last look, as in a run: where a request takes one order, others wait behind it.
         recalled = self.gate.recalled
-        self.trading.killed = lambda one: "kill switch" if self.is_killed else recalled(one)
+        self.trading.killed = lambda one: "kill switch" if world.is_killed else recalled(one)
         self.desk: OrderDesk = self.trading.make_desk(cast("VenueExecutionClient", self.sink))
         if world.shipped:
             self.node = HostNode(self, world.shipped)

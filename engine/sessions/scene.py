@@ -48,6 +48,7 @@ class Scene:
         self.is_closing = False  # brackets send no more exits
         self.halts: list[float] = []
         self.kills: list[float] = []  # of them those that let no exit go either
+        self.is_killed = False  # in force over restarts, as what a kill stores beside the journal
         self.externals: set[int] = set()
         self.problems: list[Violation] = []
         self.stuck: list[str] = []

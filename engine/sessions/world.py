@@ -194,7 +194,7 @@ class World(Scene):
             return
         await asyncio.sleep(self.plan.kill_at)
         process = await self._up()
-        process.is_killed = True
+        self.is_killed = True
         process.halt("kill switch")
         ids = [o.intent.client_order_id for o in process.desk.live_orders()]
         if ids:
