@@ -132,6 +132,10 @@ CODES: dict[str, Code] = {
         "a callback of a strategy can't be called with what it is told",
         "write it as the line says; the names of its arguments are free",
     ),
+    "E-CFG-068": Code(
+        "a strategy assigns an attribute that hides one of its methods",
+        "define a callback in the class; give another attribute another name",
+    ),
     "E-CFG-070": Code(
         "the catalog lacks what the backtest needs",
         "import or record it; `fairlead data ls FOLDER`",

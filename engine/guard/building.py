@@ -10,8 +10,10 @@ from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.config.problems import ConfigError, ConfigProblem, KeyPath, told_once
 from fairlead.engine.config.resolved import ResolvedStrategy
 from fairlead.engine.config.strategies import raised
+from fairlead.engine.guard.assigned import advice, assignments, undo
+from fairlead.engine.guard.overrides import own_classes
 from fairlead.engine.guard.signatures import unfit
-from fairlead.engine.guard.strategy import guard
+from fairlead.engine.guard.strategy import GuardedStrategy, guard
 
 
 def build_strategy(loaded: LoadedConfig, resolved: ResolvedStrategy) -> Any:
@@ -32,14 +34,34 @@ def build_strategy(loaded: LoadedConfig, resolved: ResolvedStrategy) -> Any:
     is_plain = bool(getattr(wrapped, "_guard_is_plain"))  # noqa: B009 - a class of ours by now
     if wrongs := list(_callbacks(loaded, cls, is_plain, path)):
         raise ConfigError(wrongs)
+    hides: frozenset[str] = getattr(wrapped, "_guard_methods")  # noqa: B009 - as above
+    own = own_classes(cls, GuardedStrategy)
+    if told := [_assigned(loaded, cls, path, *one) for one in assignments(own, hides)]:
+        raise ConfigError(told)
     try:
-        return wrapped(resolved.configured.config)
+        built = wrapped(resolved.configured.config)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # also sys.exit() in its __init__
         expected = f"{cls.__name__}.__init__ to build the strategy"
         who = f"{loaded.config.strategies[resolved.position].id}: "
         raise ConfigError([raised(loaded, path, expected, who, error)]) from error
+    if (found := undo(built, {})) is not None:  # by setattr, or a function beside the class
+        raise ConfigError([_assigned(loaded, cls, path, found.name, found.place)])
+    return built
+
+
+def _assigned(
+    loaded: LoadedConfig, cls: type[Any], path: KeyPath, name: str, place: str
+) -> ConfigProblem:
+    """What hides a method: the gate would not hear what it must, or nobody could call it."""
+    return loaded.problem(
+        path,
+        "E-CFG-068",
+        expected=f"the methods of {cls.__name__} to be those of its class",
+        came=f"self.{name} = ... in {place or 'its own code'}",
+        hint=advice(name),
+    )
 
 
 def _signature(

@@ -142,6 +142,7 @@ def _start(user: Callback) -> Callback:
         try:
             self._guard.start()
             user(self)
+            self._guard.stop.look()
             self._guard.feeds.settle()
         except Raised as inner:
             self._guard.stop.fault(inner.callback, inner.error)
@@ -158,6 +159,7 @@ def _stop(user: Callback) -> Callback:
         if down.has_stopped:  # called before NautilusTrader did, in an ordered stop
             return
         down.has_stopped = down.is_stopping = True
+        guard.stop.look()
         try:
             user(self)
             guard.brackets.end()

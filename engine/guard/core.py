@@ -38,7 +38,13 @@ class Core:
         self.creating: frozenset[str] = frozenset()
         self.changing: frozenset[str] = frozenset()
         self.factory: Any = None  # of orders, where their ids are the run's
+        self.puts: dict[str, Any] = {}  # what the engine has put in the place of a callback
         self.shares = False  # some topic of the strategy has other subscribers
+
+    def put(self, name: str, callback: Any) -> None:
+        """Have the strategy's `name` be `callback`, which is the engine's, from now on."""
+        self.puts[name] = callback
+        setattr(self.strategy, name, callback)
 
     def ready(self) -> NautilusView:
         """Raises RuntimeError before on_start."""

@@ -252,7 +252,7 @@ class Feeds:
             elif received is not None:
                 received[event.instrument_id] = event
 
-        setattr(strategy, callback, filtered)
+        self._core.put(callback, filtered)
 
     def _join(self, callback: str, key: Any) -> None:
         self._core.run.turns.join(self._core, callback, key)

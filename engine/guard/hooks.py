@@ -45,6 +45,8 @@ class Hooks(Strategy):
     _guard_native: ClassVar[Any] = Strategy  # whose calls are behind the guard
     _guard_final: ClassVar[bool] = False  # made by `guard`
     _guard_is_plain: ClassVar[bool] = False  # written for NautilusTrader, it knows no hooks
+    _guard_is_sealed: ClassVar[bool] = False  # takes no other method any more
+    _guard_methods: ClassVar[frozenset[str]] = frozenset()  # what an assignment would hide
     _guard_user_callbacks: ClassVar[frozenset[str]] = frozenset()
     _guard_silent: ClassVar[Mapping[str, Any]] = {}  # what stands for a callback after a fault
 

@@ -115,6 +115,7 @@ class Sending:
     def approve(self, order: Any) -> bool:
         """Whether the gate lets a new order through; what it refuses is told."""
         core, view = self._core, self._core.ready()
+        self._stop.look()
         facts = order_facts(require_order(order))
         denial = core.gate.check(facts, view)
         if denial is not None:
@@ -188,6 +189,7 @@ class Sending:
     ) -> bool:
         """Whether the gate lets an order become this; what it refuses is told."""
         core, view = self._core, self._core.ready()
+        self._stop.look()
         require_given(quantity=quantity, price=price, trigger_price=trigger_price)
         if self.denied.has(client_order_id, "modify"):
             return False

@@ -6,11 +6,13 @@ Python raises that where the call is, which is a line of ours: so the place is t
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from types import FunctionType, MethodType
 from typing import Any
 
 from fairlead.engine.errors import PlacedError
+from fairlead.engine.guard.assigned import place_of_value
 from fairlead.engine.guard.callback_names import CALLBACKS, LIFECYCLE
 from fairlead.engine.guard.hooks import Hooks
 
@@ -29,11 +31,18 @@ class SignatureError(PlacedError, TypeError):
 def unfit(cls: type[Any], *, is_plain: bool) -> Iterator[tuple[str, str, str]]:
     """Each callback of a strategy that can't be called: how it has to be written, how it is, with
     its place, and why that is no good. `is_plain`: it knows no callbacks of ours."""
-    for name in sorted(_LOOKED_AT | (set() if is_plain else set(_OURS))):
+    for name in sorted(CALLBACKS | (set() if is_plain else set(_OURS))):
         native, own = getattr(Hooks, name), getattr(cls, name)
-        if own is native or not inspect.isfunction(own):
+        if own is native:
             continue
         wanted = [*inspect.signature(native).parameters]
+        if not _is_method(own):
+            kind = "a classmethod" if inspect.ismethod(own) else f"of type {type(own).__name__}"
+            why = "where a method of the strategy is wanted"
+            yield f"def {name}({', '.join(wanted)})", f"{name}, {kind}, in {_where(cls, name)}", why
+            continue
+        if not inspect.isfunction(own) or not (name in _LOOKED_AT or name in _OURS):
+            continue
         signature = _signature(own)
         try:
             signature.bind(*wanted)
@@ -61,6 +70,22 @@ def misfit(error: BaseException, called: Callable[..., Any], name: str = "") -> 
     told = SignatureError(text, _place(function))
     told.__cause__ = error
     return told
+
+
+def _is_method(own: Any) -> bool:
+    """Whether it is called with the strategy, as a plain def is: no value, nor bound to a class."""
+    return callable(own) and inspect.isroutine(own) and not inspect.ismethod(own)
+
+
+def _where(cls: type[Any], name: str) -> str:
+    """Where a callback is defined that is no function: the function in it, else its class."""
+    base = next(base for base in cls.__mro__ if name in vars(base))
+    value = vars(base)[name]
+    inner = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
+    if place := place_of_value(inner):
+        return place
+    source = getattr(sys.modules.get(base.__module__), "__file__", None) or base.__module__
+    return f"{source}, class {base.__qualname__}"
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:

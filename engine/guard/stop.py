@@ -10,6 +10,7 @@ from typing import Any
 from nautilus_trader.common import Clock
 from nautilus_trader.model import ClientOrderId, InstrumentId
 
+from fairlead.engine.guard.assigned import undo
 from fairlead.engine.guard.callback_names import DATA_CALLBACKS, STOPPING
 from fairlead.engine.guard.core import Core, Handler, is_unsent
 from fairlead.engine.guard.signatures import misfit
@@ -58,6 +59,11 @@ class Stop:
         self._divert()
         self.act()
 
+    def look(self) -> None:
+        """Undo what the strategy's code has put in the place of a method: that is its fault."""
+        if self.pending is None and (error := undo(self._core.strategy, self._core.puts)):
+            self.fault(error.name, error)
+
     def breach(self, order_id: str, what: str) -> None:
         """Note an order that passed no gate. Called where only plain attributes may be touched."""
         core = self._core
@@ -78,7 +84,7 @@ class Stop:
             self.act()
 
         for name in DATA_CALLBACKS:
-            setattr(core.strategy, name, stop_now)
+            core.put(name, stop_now)
         for name in STOPPING - core.strategy._guard_user_callbacks:
             self.put_silent(name)
 
@@ -114,7 +120,7 @@ class Stop:
         strategy = self._core.strategy
         silent = strategy._guard_silent.get(name)
         if silent is not None:
-            setattr(strategy, name, silent.__get__(strategy))
+            self._core.put(name, silent.__get__(strategy))
 
     def _end(self, instruments: set[InstrumentId]) -> None:
         for instrument_id in sorted(instruments, key=str):

@@ -34,6 +34,7 @@ from nautilus_trader.trading import Strategy
 
 from fairlead.engine.brackets.steps import Bracket
 from fairlead.engine.guard import rounding
+from fairlead.engine.guard.assigned import sealed, undo
 from fairlead.engine.guard.callbacks import callbacks_of, wrapped_callbacks
 from fairlead.engine.guard.feeds import FeedKind
 from fairlead.engine.guard.guard import Guard
@@ -85,12 +86,15 @@ class GuardedStrategy(Subscriptions):
         """Put this strategy behind `gate`. Call once, before the run.
 
         `feeds` is what the gate subscribes to for instruments that the strategy itself does not:
-        the managed book, quotes, or nothing. Raises TypeError when the class did not pass `guard`.
+        the managed book, quotes, or nothing. Raises TypeError when the class did not pass `guard`,
+        and for a method that was assigned on the instance.
         """
         if not type(self)._guard_final:
             raise TypeError(
                 f"{type(self).__name__} is not wrapped; build it with guard({type(self).__name__})"
             )
+        if (error := undo(self, {})) is not None:
+            raise error
         self._guard = Guard(self, gate, run_state, feeds)
 
     def keep_brackets_in(self, journals: Mapping[str, Journal]) -> None:
@@ -517,6 +521,7 @@ def guard[S: Strategy](cls: type[S]) -> type[S]:
         return cls
     own = own_classes(cls, GuardedStrategy)
     refuse_overrides(cls, own)
+    is_plain = not issubclass(cls, GuardedStrategy)
     used = callbacks_of(own)
     callbacks, silent = wrapped_callbacks(cls, used)
     namespace: dict[str, Any] = {
@@ -524,7 +529,8 @@ def guard[S: Strategy](cls: type[S]) -> type[S]:
         "__qualname__": cls.__qualname__,
         "__doc__": cls.__doc__,
         "_guard_final": True,
-        "_guard_is_plain": not issubclass(cls, GuardedStrategy),
+        "_guard_is_plain": is_plain,
+        "_guard_methods": _methods(is_plain),
         "_guard_user_callbacks": used,
         "_guard_silent": silent,
         **callbacks,
@@ -532,5 +538,13 @@ def guard[S: Strategy](cls: type[S]) -> type[S]:
     for name in _ADDED:
         if any(name in base.__dict__ for base in own):
             namespace[name] = getattr(cls, name)
-    bases = (cls,) if issubclass(cls, GuardedStrategy) else (GuardedStrategy, cls)
-    return bind_to_thread(type(cls.__name__, bases, namespace), own, _ADDED)
+    bases = (GuardedStrategy, cls) if is_plain else (cls,)
+    made = bind_to_thread(sealed(type(cls))(cls.__name__, bases, namespace), own, _ADDED)
+    setattr(made, "_guard_is_sealed", True)  # noqa: B010 - mypy knows no attribute of a `type`
+    return made
+
+
+def _methods(is_plain: bool) -> frozenset[str]:
+    """What a strategy calls and is called by, which no assignment may hide."""
+    names = [*dir(Strategy), "bind", "keep_brackets_in"] if is_plain else dir(GuardedStrategy)
+    return frozenset(name for name in names if not name.startswith("_"))

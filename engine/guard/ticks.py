@@ -62,7 +62,7 @@ class Ticks:
             if self._trade is not None:
                 self._trade(tick)
 
-        setattr(core.strategy, "on_trade", taped)  # noqa: B010 - mypy takes methods for constants
+        core.put("on_trade", taped)
 
     def tape_only(self) -> bool:
         """Let trades come to the tape alone from now on; False where there is none."""
@@ -72,6 +72,7 @@ class Ticks:
     def _tick(self, event: Any) -> None:
         """Let the gate look at the market, and do what a broken limit asks for."""
         core, gate = self._core, self._core.gate
+        self._stop.look()
         gate.tick(core.ready())
         self._exits.leave_rest()
         self._handover.settle_unproven()

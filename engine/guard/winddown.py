@@ -94,10 +94,11 @@ class WindDown:
         core = self._core
         self._before = {str(order.client_order_id) for _, order in self._live()}
         self._unheard = set(self.unsent())
+        self._stop.look()
         core.strategy.on_stop()
         for name in core.strategy._guard_user_callbacks - MARKET_CALLBACKS:
             self._stop.put_silent(name)
-        setattr(core.strategy, "on_gate_denied", self._refused)  # noqa: B010 - as elsewhere
+        core.put("on_gate_denied", self._refused)
 
     def alone(self) -> None:
         """The strategy alone is stopped. Raises RuntimeError while it is being started, since

@@ -74,3 +74,57 @@ class OfMore(Strategy):
 class OfOne(GuardedStrategy):
     def on_gate_denied(self, order: Any) -> None:
         pass
+
+
+class OnInstance(GuardedStrategy):
+    def __init__(self, config: StrategyConfig) -> None:
+        super().__init__(config)
+        self.on_order_filled = self.mine
+
+    def mine(self, event: Any) -> None:
+        pass
+
+
+class InCallback(Strategy):
+    def __init__(self, config: StrategyConfig) -> None:
+        pass
+
+    def on_quote(self, quote: Any) -> None:
+        self.before, self.on_trade = quote, print
+
+
+def wired(strategy: Any, name: str, value: Any) -> None:
+    setattr(strategy, name, value)
+
+
+class Named(Strategy):
+    def __init__(self, config: StrategyConfig) -> None:
+        wired(self, "on_trade", self.mine)
+
+    def mine(self, trade: Any) -> None:  # stands for on_trade
+        pass
+
+
+class Hiding(Strategy):
+    def __init__(self, config: StrategyConfig) -> None:
+        self.entry = self.stop = None
+
+
+class OfClass(Strategy):
+    @classmethod
+    def on_trade(cls, trade: Any) -> None:
+        pass
+
+
+class OfNumber(Strategy):
+    on_trade = 5
+
+
+class OfObject(Strategy):
+    on_stop = type("Called", (), {"__call__": print})()
+
+
+class OfProperty(Strategy):
+    @property
+    def on_trade(self) -> Any:
+        return print

@@ -25,6 +25,14 @@ FAULTS = {
     "OfNothing": ("E-CFG-067", 3, "def on_trade(self) in {place}, too many", "def on_trade(self)"),
     "OfMore": ("E-CFG-067", 3, "def on_stop(self, why) in {place}, missing", "def on_stop(self"),
     "OfOne": ("E-CFG-067", 3, "on_gate_denied(self, order) in {place}, too", "def on_gate_denied"),
+    "OfClass": ("E-CFG-067", 3, "on_trade, a classmethod, in {place}, where", "@classmethod"),
+    "OfNumber": ("E-CFG-067", 3, f"on_trade, of type int, in {SOURCE}, class OfNumber", ""),
+    "OfObject": ("E-CFG-067", 3, f"on_stop, of type Called, in {SOURCE}, class OfObject", ""),
+    "OfProperty": ("E-CFG-067", 3, "on_trade, of type property, in {place}", "@property"),
+    "OnInstance": ("E-CFG-068", 3, "self.on_order_filled = ... in {place}", "filled = self.mine"),
+    "InCallback": ("E-CFG-068", 3, "self.on_trade = ... in {place}", "= quote, print"),
+    "Named": ("E-CFG-068", 3, "self.on_trade = ... in {place}", "# stands for on_trade"),
+    "Hiding": ("E-CFG-068", 3, "self.stop = ... in {place}", "self.stop = None"),
     "ByName": ("E-CFG-066", 3, "in {place}, too many positional arguments", "(self, *, config"),
 }
 

@@ -37,10 +37,10 @@ Heard = list[tuple[str, int, str]]  # what, second, who
 
 
 class Listener(Strategy):
-    """Keeps what it hears; `start` subscribes, `then` does more with an event."""
+    """Keeps what it hears; `begin` subscribes, `then` does more with an event."""
 
     heard: Heard
-    start: Callable[[Any], None]
+    begin: Callable[[Any], None]
     then: Callable[[Any, str, int], None] = staticmethod(lambda *_: None)  # type: ignore[assignment]
 
     @property
@@ -48,7 +48,7 @@ class Listener(Strategy):
         return str(self.strategy_id)
 
     def on_start(self) -> None:
-        self.start(self)
+        self.begin(self)
 
     def _hear(self, what: str) -> None:
         second = self.clock.timestamp_ns() // SECOND
@@ -93,7 +93,7 @@ def listeners(start: Callable[[Any], None], then: Any = None) -> tuple[list[Any]
     made = []
     for name in NAMES:
         one = guard(Listener)(StrategyConfig(strategy_id=StrategyId(name)))
-        one.heard, one.start = heard, start
+        one.heard, one.begin = heard, start
         if then is not None:
             one.then = then
         one.bind(RiskGate(Risk()), state, None)
@@ -287,12 +287,12 @@ def test_who_subscribes_in_a_callback_hears_from_the_next_event_on(joining: str)
 
 
 def test_nobody_waits_for_ever_for_one_that_is_not_told() -> None:
-    """A callback that a strategy put on itself is not under the guard."""
+    """What stands for its callback takes no turn."""
 
     def start(one: Any) -> None:
         one.subscribe_trades(IID)
         if one.name == "S-3":
-            one.on_trade = lambda event: None
+            one._guard.put("on_trade", lambda event: None)
 
     made, state = listeners(start)
     heard = hear(made)
