@@ -45,8 +45,8 @@ def command(
 
     Its orders, changes and cancels are given again when they were given, and arrive when they
     arrived. Each difference has a class: latency, queue, fee, gap, refusal, exit, booking,
-    liquidity, kill, or unexplained. Exit 16 where one is unexplained, or the net result differs by
-    more than --tolerance.
+    liquidity, kill, end, or unexplained. Exit 16 where one is unexplained, or the net result
+    differs by more than --tolerance.
     """
     import msgspec
 

@@ -8,6 +8,8 @@ more than a fee, else its first. It is explained by the first of these that fits
 - `refusal`: one of both was refused, by the venue or by the gate (within a gap that of the backtest
   is the gap's doing); or it is the same where the backtest refuses and cuts what the run did, and
   no more: what an order takes, or stands before, the others have no more.
+- `end`: all is the same, but the run ended it after the end of the data, as it ended itself or by a
+  command that was on its way then: in the backtest it is open.
 - `fee`: the same execution, at another fee, or called a maker's in one and a taker's in the other.
   What the venue did not tell of it, maker or taker, differs from neither.
 - `gap`: the data lacks what the run saw of its instrument while the order lived, or says itself
@@ -47,8 +49,8 @@ from fairlead.engine.research.cuts import cut_of, filled_by, held_other
 ZERO = Decimal(0)
 REFUSAL, FEE, GAP, LATENCY = "refusal", "fee", "gap", "latency"
 EXIT, BOOKING, QUEUE, UNEXPLAINED = "exit", "booking", "queue", "unexplained"
-LIQUIDITY, KILL = "liquidity", "kill"
-CLASSES = (LATENCY, QUEUE, FEE, GAP, REFUSAL, EXIT, BOOKING, LIQUIDITY, KILL, UNEXPLAINED)
+LIQUIDITY, KILL, END = "liquidity", "kill", "end"
+CLASSES = (LATENCY, QUEUE, FEE, GAP, REFUSAL, EXIT, BOOKING, LIQUIDITY, KILL, END, UNEXPLAINED)
 WEAK = frozenset({UNEXPLAINED, QUEUE})
 STOPPING = frozenset({"STOP_LIMIT", "LIMIT_IF_TOUCHED"})
 REFUSED = frozenset({"REJECTED", "DENIED"})
@@ -353,6 +355,8 @@ def _explained(
     if refused and (gap is None or mine is None or mine.what == "refused"):
         found = (other or {}).get("reason") or denied or row.get("reason") or "the gate refused"
         return REFUSAL, str(found)
+    if (found := _ended_later(row, pair, slack)) is not None:
+        return END, found
     if mine is not None and theirs is not None and _is_same_fill(mine, theirs, slack):
         return FEE, f"{' '.join(mine.fee)} against {' '.join(theirs.fee)}"
     if gap is not None:
@@ -365,6 +369,18 @@ def _explained(
     if _is_decided(row, other, slack) or _is_lost(row, other, slack, mine):
         return BOOKING, "the same, decided then: NautilusTrader books it later, or not at all"
     return UNEXPLAINED, ""
+
+
+def _ended_later(row: Row, pair: Pair, slack: Slack) -> str | None:
+    """Why the run alone has an end of it, after that of the data; None: it is not for that."""
+    mine, theirs = pair
+    if mine is None or theirs is None or (mine.what, theirs.what) != ("ended", "open"):
+        return None
+    if slack.until_ns is None or mine.ts < slack.until_ns:
+        return None
+    if any(one["what"] == "cancel" for one in row.get("asked") or ()):
+        return "its cancel was on its way when the data ended"
+    return "no command of its strategy: the run ended it, as it ended itself, after the data"
 
 
 def _like_another(

@@ -336,7 +336,8 @@ def _trades(catalog: Path, name: str, span: Span) -> tuple[int, int]:
 
 
 def _tops(catalog: Path, name: str, span: Span) -> tuple[Tops, int, int]:
-    """Best prices by time, the number of updates of the book, the time of the last."""
+    """Best prices by time, the number of updates of the book, the time of the last that is one of
+    the market's."""
     known = ParquetDataCatalog(str(catalog))
     book = OrderBook(InstrumentId.from_str(name), BookType.L2_MBP)
     times: list[int] = []
@@ -347,7 +348,8 @@ def _tops(catalog: Path, name: str, span: Span) -> tuple[Tops, int, int]:
             book.apply_delta(delta)
             if not delta.flags & RecordFlag.F_LAST.value:
                 continue
-            last = delta.ts_init
+            if delta.action != BookAction.CLEAR:  # at the end a backtest leaves out a gap
+                last = delta.ts_init
             updates += 1  # a CLEAR is one, too: the run has counted it
             bid, ask = book.best_bid_price(), book.best_ask_price()
             top = None

@@ -393,3 +393,27 @@ def test_what_the_data_lacks_of_another_instrument_is_no_reason(instrument: str,
     lack = (BEGIN_NS + 10, BEGIN_NS + 20, instrument)
     (found,) = compared([mine], {"O-1": theirs}, lacking=[lack], slack_ns=1)
     assert found.kind == says
+
+
+@pytest.mark.parametrize("fills", [(), (fill("1 USDT", "MAKER"),)])
+@pytest.mark.parametrize(
+    ("secs", "asked", "says"),
+    [
+        (5, [], "no command of its strategy"),
+        (5, [{"what": "cancel", "ts": BEGIN_NS + 4 * SECOND_NS}], "on its way when the data ended"),
+        (4, [], ""),  # the backtest could have ended it then
+    ],
+)
+def test_what_the_end_of_the_run_ended_is_open_at_that_of_the_data(
+    fills: tuple[Any, ...], secs: int, asked: list[Any], says: str
+) -> None:
+    ended = BEGIN_NS + secs * SECOND_NS
+    mine = row(*fills, status="CANCELED", ts_last=ended, asked=asked)
+    theirs = row(*fills, status="ACCEPTED") | {"decided": list(fills)}
+    until_ns = BEGIN_NS + 5 * SECOND_NS
+    (found,) = compared([mine], {"O-1": theirs}, lacking=(), slack_ns=1, until_ns=until_ns)
+    assert (found.kind == "end") is bool(says)
+    assert says in found.why
+    more = row(*fills, fill("1 USDT", "MAKER"), status="PARTIALLY_FILLED")
+    (found,) = compared([mine], {"O-1": more}, lacking=(), slack_ns=1, until_ns=until_ns)
+    assert found.kind != "end"

@@ -26,7 +26,7 @@ from fairlead.engine.run.backtest import run_backtest
 from fairlead.engine.run.config import load
 from fairlead.engine.run.parity import MODES, _had_left, parity_of
 from tests.kernel.bench import book, level
-from tests.unit.backtest_kit import START_NS, perpetual, write_catalog
+from tests.unit.backtest_kit import START_NS, cleared, perpetual, write_catalog
 from tests.unit.matching.fills import BUY, SELL
 from tests.unit.observe.test_same_bytes import PERP, all_strategies
 
@@ -342,6 +342,34 @@ def newer_than_the_book(kept: Path, ts: int) -> set[float]:
     book = max(one.ts_init for one in known.query_order_book_deltas([PERP]) if one.ts_init < ts)
     trades = known.query_trade_ticks([PERP])
     return {float(str(one.price)) for one in trades if book <= one.ts_init <= ts}
+
+
+def test_what_a_paper_run_ends_at_its_end_is_explained_by_it(kept: Path, copied: Path) -> None:
+    """After the last of the market; that its connection then ends is in the recording, too."""
+    catalog = copied.parent / "catalog"
+    shutil.copytree(kept / "catalog", catalog)
+    known = ParquetDataCatalog(str(catalog))
+    last = max(
+        known.query_order_book_deltas([PERP])[-1].ts_init,
+        known.query_trade_ticks([PERP])[-1].ts_init,
+    )
+    known.write_order_book_deltas([cleared(perpetual(PERP), 10**6, last + 5)])
+    names: list[str] = []
+
+    def end(rows: list[dict[str, Any]]) -> None:
+        for row in (row for row in rows if row["status"] in ("ACCEPTED", "PARTIALLY_FILLED")):
+            row |= {"status": "CANCELED", "ts_last": last + 2}
+            names.append(row["client_order_id"])
+
+    edited(copied, end)
+    summary = json.loads((copied / "summary.json").read_text())
+    summary["files"] = {"catalog": str(catalog)}
+    (copied / "summary.json").write_text(json.dumps(summary))
+    found = parity_of(Run.at(copied))
+    assert names
+    assert {one.order: one.kind for one in found.differences} == dict.fromkeys(names, "end")
+    done = CliRunner().invoke(app, ["parity", str(copied)])
+    assert done.exit_code == 0, done.output
 
 
 def test_an_order_without_its_fill_is_not_explained_by_a_shorter_queue(copied: Path) -> None:
