@@ -267,6 +267,10 @@ RUNNING: dict[str, Code] = {
         "a strategy stopped itself; the run goes on without it",
         "look what it left open; `self.shutdown_system(reason)` ends the run instead",
     ),
+    "STRATEGY-ENDED": Code(
+        "a strategy ended a backtest before its data was over, or its failure did",
+        "its figures are of the time until then: compare them with no whole run's",
+    ),
     "CALLBACK-STUCK": Code(
         "a callback of a strategy has been at work for long, and a backtest waits for it",
         "mend the line of the strategy that is named, or wait; Ctrl-C ends the run",

@@ -18,6 +18,7 @@ from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.view import NautilusView
 
 Handler = Callable[[Any], None]
+NO_REASON = "a strategy asked for it"
 
 
 class Core:
@@ -109,9 +110,10 @@ class Core:
     def end_run(self, reason: str | None) -> None:
         """Ask for the end of the run: an ordered stop, where the run has one."""
         if self.run.end is None:
+            self.run.stop_reason = self.run.stop_reason or reason or NO_REASON
             self.native.shutdown_system(self.strategy, reason)
         else:
-            self.run.end(reason or "a strategy asked for it")
+            self.run.end(reason or NO_REASON)
 
     def instruments_with_orders(self) -> set[InstrumentId]:
         return {order.instrument_id for order in self.working()}

@@ -432,11 +432,14 @@ def _summarize(
     names = [source.id for source in selection.sources]
     start_ns, end_ns = selection.range_ns
     end, cut = ending(parts.run_state), []
-    if node.is_cut:
-        till = min(node.end_ns or start_ns, end_ns)
-        words = f"INTERRUPTED: ended by {node.interrupts.name} at {utc(till)}"
+    till = min(node.end_ns or start_ns, end_ns)
+    if node.is_cut or (node.is_ended and till < end_ns):
+        words = f"STRATEGY-ENDED: the run ended at {utc(till)}: {parts.run_state.stop_reason}"
+        if node.is_cut:
+            words = f"INTERRUPTED: ended by {node.interrupts.name} at {utc(till)}"
+            end = end if end[0] else (Exit.INTERRUPTED, words)
         cut = [f"{words}; the data after that, until {utc(end_ns)}, is not in these figures"]
-        end, end_ns = end if end[0] else (Exit.INTERRUPTED, words), till
+        end_ns = till
     return summed_up(
         loaded,
         "backtest",

@@ -218,6 +218,7 @@ class Engine:
         self._shown: Mapping[InstrumentId, Shown] = {}
         self.interrupts = Interrupts()
         self.is_cut = False  # by one of them
+        self.is_ended = False  # by a strategy
         self._engine = BacktestEngine(engine)
         self._rows = self._readers(data)
         for venue in venues:
@@ -284,6 +285,7 @@ class Engine:
             self._engine.clear_data()
             if self._engine.run_finished is not None:  # a strategy ended it, or a signal
                 self.is_cut = bool(self.interrupts)
+                self.is_ended = not self.is_cut
                 return self._engine.get_result()
             begin, chunk = end, following
         self.is_cut = chunk is not None

@@ -11,10 +11,13 @@ from fairlead.engine.guard import GuardedStrategy
 
 
 class StoppingConfig(StrategyConfig):
-    def __init__(self, *, instrument_id: InstrumentId, where: str, how: str, **native: Any) -> None:
+    def __init__(
+        self, *, instrument_id: InstrumentId, where: str, how: str, reason: str = "", **native: Any
+    ) -> None:
         self.instrument_id = instrument_id
         self.where = where
         self.how = how
+        self.reason = reason
 
 
 class Stopping(GuardedStrategy):
@@ -31,4 +34,4 @@ class Stopping(GuardedStrategy):
 
     def _end(self, where: str) -> None:
         if where == self.asked.where:
-            getattr(self, self.asked.how)()
+            getattr(self, self.asked.how)(*filter(None, [self.asked.reason]))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fairlead.engine.recording.catalog import utc
 from tests.data import stopping
 from tests.unit.backtest_kit import perpetual, run, write_catalog
 
@@ -19,8 +20,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_catalog(root, perpetual(PERP), seconds=2, seed=11)
 
 
-def ended(folder: Path, catalog: Path, where: str, how: str) -> Any:
-    params = {"instrument_id": PERP, "where": where, "how": how}
+def ended(folder: Path, catalog: Path, where: str, how: str, reason: str = "") -> Any:
+    params = {"instrument_id": PERP, "where": where, "how": how, "reason": reason}
     result = run(folder, catalog, "tests.data.stopping:Stopping", params)
     result.dispose()
     return result
@@ -52,5 +53,33 @@ def test_a_run_that_is_ended_or_over_is_not_told_so(
     tmp_path: Path, catalog: Path, where: str
 ) -> None:
     result = ended(tmp_path, catalog, where, "shutdown_system")
-    assert not [line for line in result.summary.notes if "STRATEGY-STOPPED" in line]
-    assert not result.summary.faults
+    told = result.summary
+    assert not [line for line in told.notes if "STRATEGY-STOPPED" in line]
+    assert not told.faults
+
+
+@pytest.mark.parametrize("where", ["on_start", "on_book_deltas"])
+@pytest.mark.parametrize("reason", ["", "enough of it"])
+def test_a_backtest_that_its_strategy_ends_is_told_with_the_reason_and_the_time_that_it_covers(
+    tmp_path: Path, catalog: Path, where: str, reason: str
+) -> None:
+    whole = ended(tmp_path, catalog, "nowhere", "stop").summary
+    told = ended(tmp_path, catalog, where, "shutdown_system", reason).summary
+    why = reason or "a strategy asked for it"
+    assert (told.exit_code, told.outcome) == (0, f"stopped: {why}")
+    assert told.start_ns <= told.end_ns < whole.end_ns
+    assert told.notes[0] == (
+        f"STRATEGY-ENDED: the run ended at {utc(told.end_ns)}: {why}; the data after that, until "
+        f"{utc(whole.end_ns)}, is not in these figures"
+    )
+    assert not [line for line in whole.notes if "STRATEGY-ENDED" in line]
+
+
+def test_a_backtest_that_a_fault_ends_covers_the_time_until_then(
+    tmp_path: Path, catalog: Path
+) -> None:
+    whole = ended(tmp_path, catalog, "nowhere", "stop").summary
+    told = ended(tmp_path, catalog, "on_book_deltas", "fail").summary
+    assert told.exit_code == 10
+    assert told.end_ns < whole.end_ns
+    assert "Test-001 raised AttributeError in on_book_deltas" in told.notes[0]
