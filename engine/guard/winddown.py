@@ -15,6 +15,7 @@ from typing import Any
 from nautilus_trader.model import ClientOrderId, InstrumentId, OrderSide
 
 from fairlead.engine.guard.answers import flat_instruments
+from fairlead.engine.guard.assigned import undo
 from fairlead.engine.guard.callback_names import MARKET_CALLBACKS
 from fairlead.engine.guard.core import Core, is_unsent
 from fairlead.engine.guard.exits import Exits
@@ -145,9 +146,23 @@ class WindDown:
         except BaseException as error:
             if core.runs():
                 self._stop.fault("flat_on_stop", error)
-            else:  # asked when the run is over: there is nothing to stop any more
-                core.gate.fault(core.id, str(core.run.add_fault(core.id, "flat_on_stop", error)))
+            else:
+                self._late("flat_on_stop", error)
             return frozenset()
+
+    def over(self) -> None:
+        """A simulated run is over, and its end asked for no word: what is wrong is told as live."""
+        core = self._core
+        if core.view is None or self._stop.is_silent:
+            return
+        if (error := undo(core.strategy, core.puts)) is not None:
+            self._late(error.name, error)
+        self.promised()
+
+    def _late(self, callback: str, error: BaseException) -> None:
+        """A fault of a run that is over: there is nothing to stop any more."""
+        core = self._core
+        core.gate.fault(core.id, str(core.run.add_fault(core.id, callback, error)))
 
     def look(self) -> bool:
         """Do what is next for the promise; whether there is nothing more to do for it."""

@@ -248,6 +248,8 @@ def _run(
         raise FairleadError("BACKTEST-FAILED", str(error), int(Exit.FAILED)) from error
     finally:
         gc.unfreeze()
+    for strategy in parts.strategies:
+        strategy._guard.winddown.over()
     if decided is not None:
         node.finish_fills()
     if ends.error is not None:

@@ -32,6 +32,26 @@ class Stopping(GuardedStrategy):
     def on_book_deltas(self, deltas: Any) -> None:
         self._end("on_book_deltas")
 
+    def quiet(self) -> None:
+        """Goes on."""
+
     def _end(self, where: str) -> None:
         if where == self.asked.where:
             getattr(self, self.asked.how)(*filter(None, [self.asked.reason]))
+
+
+class Wordy(Stopping):
+    def flat_on_stop(self) -> Any:
+        return "BTCUSDT.TEST"
+
+
+class Raising(Stopping):
+    def flat_on_stop(self) -> Any:
+        raise LookupError("no word")
+
+
+class Replaced(Stopping):
+    """Its own on_stop is another one at the end."""
+
+    def quiet(self) -> None:
+        vars(self)["on_stop"] = lambda: None

@@ -20,9 +20,11 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_catalog(root, perpetual(PERP), seconds=2, seed=11)
 
 
-def ended(folder: Path, catalog: Path, where: str, how: str, reason: str = "") -> Any:
+def ended(
+    folder: Path, catalog: Path, where: str, how: str, reason: str = "", cls: str = "Stopping"
+) -> Any:
     params = {"instrument_id": PERP, "where": where, "how": how, "reason": reason}
-    result = run(folder, catalog, "tests.data.stopping:Stopping", params)
+    result = run(folder, catalog, f"tests.data.stopping:{cls}", params)
     result.dispose()
     return result
 
@@ -83,3 +85,24 @@ def test_a_backtest_that_a_fault_ends_covers_the_time_until_then(
     assert told.exit_code == 10
     assert told.end_ns < whole.end_ns
     assert "Test-001 raised AttributeError in on_book_deltas" in told.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("cls", "callback", "error", "words"),
+    [
+        ("Wordy", "flat_on_stop", "BadAnswerError", 'return "BTCUSDT.TEST"'),
+        ("Raising", "flat_on_stop", "LookupError", 'LookupError("no word")'),
+        ("Replaced", "on_stop", "AssignedError", "= lambda: None"),
+    ],
+)
+def test_what_is_wrong_at_the_end_is_a_fault_of_a_backtest_as_it_is_live(
+    tmp_path: Path, catalog: Path, cls: str, callback: str, error: str, words: str
+) -> None:
+    result = ended(tmp_path, catalog, "on_book_deltas", "quiet", cls=cls)
+    assert result.exit_code == 10
+    (fault,) = result.summary.faults
+    assert (fault.callback, fault.error) == (callback, error)
+    file, _, line = fault.place.rpartition(":")
+    assert file == stopping.__file__
+    near = Path(file).read_text().splitlines()[int(line) - 1 : int(line) + 1]
+    assert words in "".join(near)  # the method, or the line in it
