@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+
+import msgspec
 
 from fairlead.engine.research.columns import Row
 
+ZERO = Decimal(0)
 AT_ONCE = frozenset({"IOC", "FOK"})
 GIVEN_NS = 1000  # a replay gives commands so much later at most, one after another
 
@@ -58,7 +61,7 @@ def held_other(row: Row, other: Row, rows: Sequence[Row], others: Sequence[Row])
         held, unit = held_by(one, before, one["ts_accepted"] or one["ts_last"])
         both.append((filled_by(one, one["ts_last"]), held - held % unit, held))
     (less, most, held), (more, most_there, held_there) = sorted(both)
-    if less == more or less != max(most, Decimal(0)) or most_there <= most:
+    if less == more or less != max(most, ZERO) or most_there <= most:
         return None
     told = (f"{each.normalize():f}" for each in sorted((held, held_there)))
     return f"of {' and '.join(told)} in run and backtest that it was to reduce, by other orders"
@@ -73,22 +76,94 @@ def _reducible(row: Row, rows: Sequence[Row]) -> bool:
 def held_by(row: Row, rows: Iterable[Row], until: int) -> tuple[Decimal, Decimal]:
     """What its strategy held for it to close at a time, before the fee of its own last fill then;
     and a unit of that."""
-    held, unit = Decimal(0), Decimal(1)
+    held, unit = ZERO, Decimal(1)
+    for move in _moves(row, rows, until):
+        held += move.signed - (ZERO if move.is_last else move.fee)  # a fee in base is held no more
+        unit = min(unit, move.unit)
+    return -held if row["side"] == "BUY" else held, unit
+
+
+class _Move(msgspec.Struct, frozen=True):
+    """What an execution moved: base units, signed, and its fee in them."""
+
+    ts: int
+    signed: Decimal
+    fee: Decimal
+    unit: Decimal
+    is_last: bool
+
+
+def _moves(row: Row, rows: Iterable[Row], until: int) -> Iterator[_Move]:
+    """Of the strategy of `row`, in its instrument; `is_last`: those of `row` itself at `until`."""
     for one in rows:
         if (one["strategy"], one["instrument"]) != (row["strategy"], row["instrument"]):
             continue
         sign = 1 if one["side"] == "BUY" else -1
         for fill in (fill for fill in one["fills"] if fill["ts_event"] <= until):
             size = Decimal(fill["quantity"])
-            held += sign * size
-            unit = min(unit, Decimal(1).scaleb(int(size.as_tuple().exponent)))
             amount, _, currency = (fill["fee"] or "").partition(" ")
-            is_last = one is row and fill["ts_event"] == until
-            if currency and row["instrument"].startswith(currency) and not is_last:
-                held -= Decimal(amount)  # in base currency: it is held no more
-    return -held if row["side"] == "BUY" else held, unit
+            is_base = bool(currency) and row["instrument"].startswith(currency)
+            yield _Move(
+                ts=fill["ts_event"],
+                signed=sign * size,
+                fee=Decimal(amount) if is_base else ZERO,
+                unit=Decimal(1).scaleb(int(size.as_tuple().exponent)),
+                is_last=one is row and fill["ts_event"] == until,
+            )
+
+
+def native_cut(row: Row, other: Row, others: Iterable[Row]) -> str | None:
+    """Why the backtest alone gave less to a reduce-only order that takes at once: NautilusTrader
+    cuts it to a position of its own. None: it is not for that, or not for that alone. `others` are
+    the replay's, each fill by itself."""
+    if not row.get("reduce_only"):
+        return None
+    if row["kind"] != "MARKET" and row["time_in_force"] not in AT_ONCE:
+        return None
+    name, until = other["client_order_id"], other["ts_accepted"] or other["ts_last"]
+    before = [each for each in others if each["client_order_id"] != name]
+    held, unit = held_by(other, before, until)
+    native = _native(other, before, until, unit)
+    mine, theirs = filled_by(row, row["ts_last"]), filled_by(other, other["ts_last"])
+    if not theirs < mine <= held or abs(native - theirs) >= unit or not _is_begin(other, row):
+        return None
+    return (
+        f"its position is {held.normalize():f}; NautilusTrader cut it to its own, which is "
+        f"{native.normalize():f}: it takes no fee of the part that closed one which a fill turned"
+    )
+
+
+def _native(row: Row, rows: Iterable[Row], until: int, unit: Decimal) -> Decimal:
+    """What NautilusTrader's position of it is then, for it to close: a fill that turns a position
+    closes it whole, and opens one by the rest, which alone has paid its share of the fee."""
+    held = ZERO
+    for move in sorted(_moves(row, rows, until), key=lambda one: one.ts):
+        closes = abs(held).quantize(unit)
+        if held * move.signed < 0 and abs(move.signed) > closes:
+            share = (abs(move.signed) - closes) / abs(move.signed)
+            held = move.signed * share - move.fee * share
+        else:
+            held += move.signed - move.fee
+    return -held if row["side"] == "BUY" else held
+
+
+def _is_begin(short: Row, whole: Row) -> bool:
+    """Whether its fills are the first of those of the other, but for what the last lacks."""
+    if not 0 < len(short["fills"]) <= len(whole["fills"]):
+        return False
+    pairs = list(zip(short["fills"], whole["fills"], strict=False))
+    last, of_whole = (Decimal(one["quantity"]) for one in pairs[-1])
+    same = [
+        all(Decimal(one[name]) == Decimal(other[name]) for name in ("price", "quantity"))
+        for one, other in pairs[:-1]
+    ]
+    return all(same) and last <= of_whole and _price(pairs[-1][0]) == _price(pairs[-1][1])
+
+
+def _price(fill: Row) -> Decimal:
+    return Decimal(fill["price"])
 
 
 def filled_by(row: Row, ts: int) -> Decimal:
     sizes = (Decimal(one["quantity"]) for one in row["fills"] if one["ts_event"] <= ts)
-    return sum(sizes, Decimal(0))
+    return sum(sizes, ZERO)

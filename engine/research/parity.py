@@ -44,7 +44,7 @@ import msgspec
 from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.research import merged
 from fairlead.engine.research.columns import NOT_TOLD, Row
-from fairlead.engine.research.cuts import cut_of, filled_by, held_other
+from fairlead.engine.research.cuts import cut_of, filled_by, held_other, native_cut
 
 ZERO = Decimal(0)
 REFUSAL, FEE, GAP, LATENCY = "refusal", "fee", "gap", "latency"
@@ -205,7 +205,7 @@ def compared(
     rows, found = list(rows), list[Difference]()
     slack = _slack(rows, replayed.values(), slack_ns, until_ns)
     told = merged.telling(rows, replayed.values(), ns=slack_ns + poll_ns, until_ns=until_ns)
-    replayed = merged.together(rows, replayed, told)
+    single, replayed = replayed.values(), merged.together(rows, replayed, told)
     latencies = [one.as_told(rows, told) for one in latencies]
     as_refused = as_refused and as_refused.as_told(rows, told)
     for row in rows:
@@ -217,6 +217,8 @@ def compared(
         cut = cut_of(row, other, rows if cuts_at_fills else ())
         if cuts_at_fills and other is not None and cut is None:
             cut = held_other(row, other, rows, list(replayed.values()))
+        if other is not None and cut is None:
+            cut = native_cut(row, other, single)
         no = (denied or {}).get(row["client_order_id"])
         kind, why = _explained(row, other, pair, lacking, slack, cut, no)
         if kind == UNEXPLAINED:
