@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Literal
 
 from nautilus_trader.model import AccountType
@@ -13,6 +14,7 @@ from nautilus_trader.model import AccountType
 from fairlead.adapters.base.commands import Commands
 from fairlead.adapters.base.connection import StreamSupervisor
 from fairlead.adapters.base.journaled_account import JournaledAccount
+from fairlead.adapters.base.kill_orders import KillOrders
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.adapters.base.trigger_feed import TriggerFeed
 from fairlead.adapters.base.venue import (
@@ -104,6 +106,8 @@ class Account(JournaledAccount):
         self.desk: OrderDesk | None = None
         self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, by order
         self.on_held: Callable[[str, str], None] | None = None  # by id, the kind that it waits as
+        self.kills = KillOrders(journal)
+        self.look_at_kills: Callable[[], None] = lambda: None  # what they closed, told at once
         self.regate: Regate | None = None  # the gate, on what is released of held orders
 
     # -- what the execution client reads -------------------------------------------------------
@@ -124,7 +128,7 @@ class Account(JournaledAccount):
     def told(self) -> None:
         """The engine was told what the journal holds now; what comes after comes as events."""
         if self._on_told is not None:
-            self._on_told(self)
+            self.kills.start(partial(self._on_told, self))
 
     def order_sent(self, intent: Intent) -> None:
         """An order's request is about to go out: for the tick-to-order figure."""

@@ -22,6 +22,7 @@ from nautilus_trader.model import (
     InstrumentId,
     OmsType,
     OrderStatus,
+    StrategyId,
     Venue,
 )
 
@@ -34,6 +35,7 @@ from fairlead.engine.currencies import currency
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.orders.approved import Approved
 from fairlead.engine.orders.journal import JournalError, Position
+from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.orders.model import (
     Finding,
     Intent,
@@ -64,6 +66,7 @@ class VenueExecutionClient(ExecutionClient):
         self._is_told = False  # the mass status has told what the journal holds
         self._desk = trading.make_desk(self)
         self._desk.on_failure = self._desk_failed
+        trading.look_at_kills = self._look_at_kills
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -287,6 +290,7 @@ class VenueExecutionClient(ExecutionClient):
 
     def _position_reports(self, instrument_id: Any) -> list[Any]:
         """Net position per instrument, from the journal."""
+        self._look_at_kills()
         wanted = None if instrument_id is None else str(instrument_id)
         netted: dict[str, Position] = {}
         for position in self._trading.journal.positions():
@@ -318,20 +322,51 @@ class VenueExecutionClient(ExecutionClient):
         difference = position.quantity - cached
         increment = Decimal(1).scaleb(-instrument.size_precision)
         fees = self._base_fees.get(position.instrument, Decimal(0))
-        if abs(difference) < increment + fees:
+        if abs(difference) < increment + fees or self._trading.kills.is_behind(instrument.id):
             return cached
         return cached + translate.whole(difference, instrument)
 
-    def _cached_position(self, instrument: VenueInstrument) -> Decimal:
-        """Base units, with the fees that NautilusTrader took off: less than an increment counts.
+    def _cached_position(
+        self, instrument: VenueInstrument, strategy: StrategyId | None = None
+    ) -> Decimal:
+        """Base units, of all strategies or one, with the fees that NautilusTrader took off: less
+        than an increment counts.
 
         A position's `quantity` is rounded to the increment; its `signed_qty` is what is compared,
         a float of an amount that ends with the currency's decimals.
         """
         digits = max(instrument.size_precision, currency(instrument.base).precision)
-        held = self.cache.positions_open(instrument_id=InstrumentId.from_str(instrument.id))
+        name = InstrumentId.from_str(instrument.id)
+        held = self.cache.positions_open(instrument_id=name, strategy_id=strategy)
         total = sum((Decimal(repr(position.signed_qty)) for position in held), Decimal(0))
         return round(total, digits)
+
+    # -- what a kill closes --------------------------------------------------------------------
+
+    def _look_at_kills(self) -> None:
+        """Of another process it is told once that is over: whole, and of the right strategy."""
+        kills = self._trading.kills
+        try:
+            kills.look()
+            for order in kills.over():
+                kills.lend(order.intent, self._holds)
+                self._count_base_fees(self._trading.journal.fills_of(order.intent.client_order_id))
+                assert order.venue_order_id is not None, "it was executed"
+                status = translate.STATUSES[order.state]
+                name = order.intent.client_order_id
+                self._tell_whole(order.intent, name, order.venue_order_id, status)
+            kills.settle(lambda name: self.cache.order(ClientOrderId(name)) is not None)
+        except JournalError as error:
+            self._desk.fail(error)
+
+    def _holds(self, strategy: str, instrument: str) -> Decimal:
+        return self._cached_position(self._trading.instruments[instrument], StrategyId(strategy))
+
+    def _count_base_fees(self, fills: Sequence[VenueFill]) -> None:
+        for fill in fills:
+            if fill.fee_currency == self._trading.instruments[fill.instrument].base:
+                before = self._base_fees.get(fill.instrument, Decimal(0))
+                self._base_fees[fill.instrument] = before + fill.fee
 
     # -- the desk's EventSink ------------------------------------------------------------------
 
@@ -402,6 +437,8 @@ class VenueExecutionClient(ExecutionClient):
 
     def order_submitted(self, intent: Intent) -> None:
         self._trading.order_sent(intent)
+        if intent.strategy == KILL_STRATEGY:
+            self._trading.kills.sent(intent, self._holds)
         order = self._cached(intent)
         if order is not None:
             self.generate_order_submitted(order)
@@ -447,15 +484,15 @@ class VenueExecutionClient(ExecutionClient):
             )
 
     def order_filled(self, intent: Intent, fill: VenueFill) -> None:
+        if intent.strategy == KILL_STRATEGY:
+            self._trading.kills.book(intent.client_order_id)
         order = self._cached(intent)
         name = self._reported_as(intent, order, fill.venue_order_id)
         if order is None and name is None:
             self._report(intent)
             return
         instrument = self._trading.instruments[intent.instrument]
-        if fill.fee_currency == instrument.base:
-            before = self._base_fees.get(intent.instrument, Decimal(0))
-            self._base_fees[intent.instrument] = before + fill.fee
+        self._count_base_fees([fill])
         if name is not None:
             self._tell_whole(intent, name, fill.venue_order_id)
             return

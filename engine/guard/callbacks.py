@@ -214,11 +214,17 @@ def _keep(guard: Guard, event: Any) -> None:
 
 
 def _is_lent(guard: Guard, name: str, event: Any) -> bool:
-    """Whether the order is another strategy's, which is then called in place of this one.
+    """Whether the order is another's, which is then called in place of this one.
 
-    After a restart NautilusTrader gives every order of an instrument to one strategy.
+    After a restart NautilusTrader gives every order of an instrument to one strategy; and at any
+    time one with which a kill closes, of which no strategy is to hear: the gate has it from the
+    journal, as KILL's, who took the position over.
     """
-    lent = guard.run.lent
+    lent, of_kills = guard.run.lent, guard.run.of_kills
+    if of_kills and str(event.client_order_id) in of_kills:
+        if name == "on_order_filled":
+            _note_fill(guard, event)
+        return True
     if not lent:
         return False
     owner = lent.get(str(event.client_order_id))
@@ -289,13 +295,8 @@ def _canceled(guard: Guard, event: Any) -> None:
 
 
 def _filled(guard: Guard, event: Any) -> None:
-    if guard.view is not None:
-        guard.view.balances_moved()
+    _note_fill(guard, event)
     fee = event.commission
-    name = f"{event.client_order_id}/{event.trade_id}"
-    guard.run.note_market(name, guard.strategy.cache, event.instrument_id)
-    if guard.run.on_fill is not None:
-        guard.run.on_fill(event)
     guard.gate.filled(
         str(event.client_order_id),
         guard.id,
@@ -309,6 +310,15 @@ def _filled(guard: Guard, event: Any) -> None:
     if guard.run.plain_exits:
         guard.cuts.cut(str(event.instrument_id))
     _progress(guard, event)
+
+
+def _note_fill(guard: Guard, event: Any) -> None:
+    if guard.view is not None:
+        guard.view.balances_moved()
+    name = f"{event.client_order_id}/{event.trade_id}"
+    guard.run.note_market(name, guard.strategy.cache, event.instrument_id)
+    if guard.run.on_fill is not None:
+        guard.run.on_fill(event)
 
 
 def _fill_voided(guard: Guard, event: Any) -> None:

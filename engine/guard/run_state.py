@@ -117,6 +117,7 @@ class RunState:
         self.order_ids: Callable[[str], str] | None = None
         # Strategies by client order id, of orders that NautilusTrader takes for another's.
         self.lent: dict[str, Any] = {}
+        self.of_kills: set[str] = set()  # client order ids with which a kill closes: nobody's
         self.lets_go = False  # orders that are over leave NautilusTrader's cache after a while
         # Of a simulation by NautilusTrader's exchange (engine/guard/simulated.py): what is told of
         # each command as it is handed over, and whether exits that rest go there as plain orders.

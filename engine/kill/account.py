@@ -85,3 +85,6 @@ class TradedAccount(Protocol):
     def can_flatten(self) -> bool:
         """Whether a kill closes its positions; where not, a person does, at the venue."""
         ...
+
+    def look_at_kills(self) -> None:
+        """Tell the run what a kill, of whichever process, has closed since. Never raises."""

@@ -42,6 +42,7 @@ FLATTEN_AGAIN_SECS = 5.0
 FLATTEN_TRIES = 10  # per run and account; each tries a few orders
 PAPER_AGAIN_SECS = 1.0
 PUT_BACK_SECS = 1.0
+CLOSED_LOOK_SECS = 1.0
 
 
 class KillSignal:
@@ -111,6 +112,7 @@ class KillWatch:
         self._acting: dict[str, asyncio.Task[None]] = {}
         self._paper_at = 0.0
         self._put_back_at = 0.0
+        self._closed_at = 0.0
 
     # -- the order path ------------------------------------------------------------------------
 
@@ -153,6 +155,7 @@ class KillWatch:
         if kills != self._told:
             self._tell(kills)
         self._put_back()
+        self._look_at_closed()
         if not kills:
             return
         now = asyncio.get_running_loop().time()
@@ -162,6 +165,14 @@ class KillWatch:
         if not self._trading and now >= self._paper_at:
             self._paper_at = now + PAPER_AGAIN_SECS
             self._cancel_simulated()
+
+    def _look_at_closed(self) -> None:
+        """What another process has closed; less often where none is known to have."""
+        now = asyncio.get_running_loop().time()
+        if self._state.flattened or now >= self._closed_at:
+            self._closed_at = now + CLOSED_LOOK_SECS
+            for trading in self._trading:
+                trading.look_at_kills()
 
     def _tell(self, kills: tuple[Kill, ...]) -> None:
         for kill in kills:

@@ -459,6 +459,15 @@ class JournalReads:
             fills = [(name, _decode_fill(body)) for name, kind, body in rows if kind == "FILL"]
         return {name for name, kind, _ in rows if kind != "FILL"}, fills
 
+    def intended_since(self, seq: int, strategy: str) -> list[str]:
+        """Ids of a strategy's orders that were intended after `seq`, oldest first."""
+        rows = self._rows(
+            "SELECT client_order_id FROM records JOIN orders USING (client_order_id) "
+            "WHERE seq > ? AND kind = 'INTENT' AND strategy = ? ORDER BY seq",
+            (seq, strategy),
+        )
+        return [str(name) for (name,) in rows]
+
     def among_fills_since(self, seq: int, kind: str) -> list[tuple[int, int, str, bytes]]:
         """What of a kind was recorded after `seq`: (executions after `seq` and before it, ts ns,
         what it is of, JSON body), oldest first."""

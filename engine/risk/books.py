@@ -155,6 +155,11 @@ class Books:
             self.equity.seed(instrument, change)
         self.trips.seed(strategy, positions)
 
+    def handed(self, giver: str, taker: str, instrument: str, quantity: Decimal) -> None:
+        """A position was booked to another, as a kill takes it over to close it."""
+        self.ledger.handed(giver, taker, instrument, quantity)
+        self.trips.handed(giver, taker, instrument, quantity)
+
     def settled(self, strategy: str, instrument: str, quantity: Decimal, price: Decimal) -> None:
         """What is held at the end; what no fill has told of it is valued at the last mark."""
         key = strategy, instrument

@@ -318,6 +318,10 @@ class RiskGate:
         """Positions at the start by instrument id, signed base units."""
         self.books.seeded(positions, strategy)
 
+    def handed(self, giver: str, taker: str, instrument: str, quantity: Decimal) -> None:
+        """Signed base units of one strategy's position were booked to another, by the journal."""
+        self.books.handed(giver, taker, instrument, quantity)
+
     def settle(self, strategy: str, instrument: str, quantity: Decimal, price: Decimal) -> None:
         """At the end: what is held, signed base units, by the journal; `price` is its average.
 

@@ -55,6 +55,11 @@ class Ledger:
             self.exposure.position_changed(instrument, self.positions[instrument])
         return changes
 
+    def handed(self, giver: str, taker: str, instrument: str, quantity: Decimal) -> None:
+        """One strategy's position, signed base units, is another's; the sum stays what it is."""
+        self.by_strategy[giver, instrument] -= quantity
+        self.by_strategy[taker, instrument] += quantity
+
     def working_quantity(self, instrument: str, side: Side) -> Decimal:
         return self._working.get((instrument, side), _ZERO)
 

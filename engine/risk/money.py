@@ -232,6 +232,14 @@ class RoundTrips:
             if quantity:
                 self._trips_of(strategy, instrument)[instrument] = kept
 
+    def handed(self, giver: str, taker: str, instrument: str, quantity: Decimal) -> None:
+        """A position was booked to another: what it had cost goes with none of them."""
+        for strategy, change in ((giver, -quantity), (taker, quantity)):
+            trips = self._trips_of(strategy, instrument)
+            before = trips.pop(instrument, Trip())
+            if before.quantity + change:
+                trips[instrument] = Trip(quantity=before.quantity + change, known=False)
+
     def filled(
         self,
         strategy: str,

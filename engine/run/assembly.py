@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -47,7 +47,14 @@ from fairlead.engine.run.native.feed import NativeFeed
 from fairlead.engine.run.native.steward import Steward
 from fairlead.engine.run.reach import markets_of
 from fairlead.engine.run.simulated import simulated_account
-from fairlead.engine.run.takeover import claims, count_again, count_in, held_beyond, unlisted
+from fairlead.engine.run.takeover import (
+    Claiming,
+    claims,
+    count_again,
+    count_in,
+    held_beyond,
+    unlisted,
+)
 from fairlead.engine.run.trading import TradingAccount
 from fairlead.engine.status import RunStatus
 
@@ -192,11 +199,10 @@ class Assembly:
         self._relay(self._loaded.config.prices_from)
         self.handle = self.node.handle()
         journals = {trading.venue: trading.journal for trading in self._trading}
-        claimed = claims(self._loaded, journals.values())
         for strategy in self.parts.strategies:
             strategy.keep_brackets_in(journals)
             self.node.add_strategy(strategy)
-            strategy.set_external_order_instrument_ids(claimed[str(strategy.strategy_id)])
+        self._claim(journals.values())
         self._steward()
         watched = tuple(self.held)
         if recording is not None or self._traits.watches_all:
@@ -210,6 +216,13 @@ class Assembly:
         if watched:
             sources = build.venue_offer(self._loaded, more=self.held).sources
             self.node.add_actor(MarketActor({name: sources[name].kinds for name in watched}))
+
+    def _claim(self, journals: Iterable[Journal]) -> None:
+        """Each instrument is one strategy's, as NautilusTrader sees it."""
+        claiming = Claiming(self.parts.strategies, claims(self._loaded, journals))
+        for account in self._trading:
+            if isinstance(account, Account):
+                account.kills.claims = claiming
 
     def _steward(self) -> None:
         """Accounts that NautilusTrader's own clients trade have one, beside the strategies."""
@@ -269,6 +282,7 @@ class Assembly:
             claimed=frozenset(str(name) for names in claimed.values() for name in names),
             on_known=self._known,
             on_sent=self._sent,
+            on_kill=self.parts.run_state.of_kills.add,
         )
         trading.regate = self._regate
         if self.kills is not None:

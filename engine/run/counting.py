@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fairlead.adapters.base.account import Account
+from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.run.takeover import count_again, count_in
 
 if TYPE_CHECKING:
     from fairlead.adapters.base.runtime import VenueRuntime
     from fairlead.engine.config import model
     from fairlead.engine.orders.journal import Journal
-    from fairlead.engine.orders.model import Intent
+    from fairlead.engine.orders.model import Intent, VenueFill
     from fairlead.engine.risk.gate import RiskGate
 
 
@@ -29,10 +30,12 @@ def counted_account(
     claimed: frozenset[str] = frozenset(),
     on_known: Callable[[Account], None] = _nothing,
     on_sent: Callable[[Intent], None] = _nothing,
+    on_kill: Callable[[str], None] = _nothing,
 ) -> Account:
     """The account of the config's venue `key`; what becomes of its orders is told to `gate`.
 
-    `on_known` is called once what it holds is counted, before its private stream opens.
+    `on_known` is called once what it holds is counted, before its private stream opens; `on_kill`
+    with the client order id of each order with which a kill closes.
     """
 
     def recovered(account: Account) -> None:
@@ -47,6 +50,19 @@ def counted_account(
 
     def halt(instrument: str, why: str) -> None:
         gate.halt(f"{instrument}: {why}", runtime.now_ns(), instrument)
+
+    def filled(fill: VenueFill) -> None:
+        """What KILL executed, whom no strategy hears of."""
+        gate.filled(
+            fill.client_order_id or "",
+            KILL_STRATEGY,
+            fill.instrument,
+            fill.side,
+            fill.quantity,
+            fill.price,
+            (fill.fee, fill.fee_currency),
+            fill.ts_event,
+        )
 
     venue = config.venues[key]
     made = Account(
@@ -64,5 +80,7 @@ def counted_account(
         on_over=gate.order_over,
         on_unknown=lambda count: gate.unknown_outcomes(key, count),
     )
+    kills = made.kills
+    kills.on_handed, kills.on_filled, kills.on_order = gate.handed, filled, on_kill
     made.killed, made.on_held = gate.recalled, gate.held_again
     return made

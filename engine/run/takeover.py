@@ -7,7 +7,7 @@ kept and counted, though no strategy trades them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -120,6 +120,42 @@ def claims(loaded: LoadedConfig, journals: Iterable[Journal] = ()) -> dict[str, 
                 mine.remove(instrument)
         claimed[having[0]].append(instrument)
     return claimed
+
+
+class Claiming:
+    """NautilusTrader's claims of a run. One is lent while an order of another's is told of, which
+    it would else give to the strategy that has the instrument."""
+
+    def __init__(
+        self, strategies: Iterable[Any], claimed: Mapping[str, Sequence[InstrumentId]]
+    ) -> None:
+        self._strategies = {str(one.strategy_id): one for one in strategies}
+        self._claimed = {name: list(claimed[name]) for name in self._strategies}
+        self._lent: dict[str, tuple[str | None, str]] = {}  # from whom and to whom, by instrument
+        for name, mine in self._claimed.items():
+            self._strategies[name].set_external_order_instrument_ids(mine)
+
+    def lend(self, instrument: str, strategy: str) -> None:
+        """Nothing of a strategy that is not in this run."""
+        self.give_back(instrument)
+        one = InstrumentId.from_str(instrument)
+        owner = next((name for name, mine in self._claimed.items() if one in mine), None)
+        if strategy in self._strategies and strategy != owner:
+            self._move(one, owner, strategy)
+            self._lent[instrument] = owner, strategy
+
+    def give_back(self, instrument: str) -> None:
+        if instrument in self._lent:
+            owner, strategy = self._lent.pop(instrument)
+            self._move(InstrumentId.from_str(instrument), strategy, owner)
+
+    def _move(self, instrument: InstrumentId, giver: str | None, taker: str | None) -> None:
+        if giver is not None:
+            self._claimed[giver].remove(instrument)
+            self._strategies[giver].set_external_order_instrument_ids(self._claimed[giver])
+        if taker is not None:
+            self._claimed[taker].append(instrument)
+            self._strategies[taker].set_external_order_instrument_ids(self._claimed[taker])
 
 
 def _holders(journals: Iterable[Journal]) -> dict[str, set[str]]:

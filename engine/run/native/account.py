@@ -105,6 +105,9 @@ class NativeAccount(JournaledAccount):
         """What would close a position goes through a desk, which this account has not."""
         return False
 
+    def look_at_kills(self) -> None:
+        """There is nothing that they closed."""
+
     # -- at a start ----------------------------------------------------------------------------
 
     def recover(self, seen: Seen) -> None:

@@ -20,6 +20,7 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 from fairlead.adapters.base import translate
 from fairlead.adapters.base.commands import Commands
 from fairlead.adapters.base.execution_client import VenueExecutionClient, make_execution_factory
+from fairlead.adapters.base.kill_orders import KillOrders
 from fairlead.adapters.base.venue import VenueInstrument
 from fairlead.engine.orders.desk import DeskSettings, OrderDesk
 from fairlead.engine.orders.journal import Journal
@@ -84,6 +85,7 @@ class _Trading:
         self.findings: list[str] = []
         self.failures: list[str] = []
         self.commands = Commands()
+        self.kills = KillOrders(journal)
         self.client: VenueExecutionClient | None = None
         self.desk: OrderDesk | None = None
         self.is_told = False

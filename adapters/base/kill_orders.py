@@ -1,0 +1,159 @@
+"""What a kill closes beside the strategies of a run, told as what it is.
+
+A flatten, of this process or of `fairlead kill`, books positions to KILL in the journal and closes
+them with orders of KILL's. The gate follows the journal: no strategy's own position moves by what
+is another's. NautilusTrader knows no KILL: it gives each such order to the strategy that claims the
+instrument, and so it does to the one whose position is closed, where it can tell which.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Protocol
+
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.journal_reads import JournaledOrder
+from fairlead.engine.orders.live import KILL_STRATEGY
+from fairlead.engine.orders.model import Intent, Side, VenueFill
+from fairlead.engine.orders.taken_over import Handed, handed_since
+
+START_TRIES = 10  # where another process writes to the journal meanwhile
+
+
+class Claims(Protocol):
+    """To which strategy NautilusTrader gives an order that it does not know, by instrument."""
+
+    def lend(self, instrument: str, strategy: str) -> None: ...
+    def give_back(self, instrument: str) -> None: ...
+
+
+# Of NautilusTrader: a strategy's signed position; None of the strategy: whether it has the order
+Holds = Callable[[str, str], Decimal]
+Knows = Callable[[str], bool]
+
+
+class KillOrders:
+    """Of one account. Quantities in base units, signed where they are positions."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.on_order: Callable[[str], None] = lambda _: None  # by client order id
+        self.on_handed: Callable[[str, str, str, Decimal], None] = lambda *_: None
+        self.on_filled: Callable[[VenueFill], None] = lambda _: None
+        self.claims: Claims | None = None
+        self._journal = journal
+        self._seq: int | None = None  # what the gate has of the journal; None: not begun
+        self._booked: dict[str, set[str]] = {}  # trade ids by client order id
+        self._own: set[str] = set()  # client order ids of this process's desk
+        self._open: set[str] = set()
+        self._missed: set[str] = set()  # another process's, that NautilusTrader does not have
+        self._givers: defaultdict[str, defaultdict[str, Decimal]] = defaultdict(
+            lambda: defaultdict(Decimal)
+        )
+        self._lent: dict[str, str] = {}  # client order id by instrument
+
+    def start(self, count: Callable[[], None]) -> None:
+        """`count` takes all that the journal holds now; from then on each step is told."""
+        for _ in range(START_TRIES):
+            self._seq = self._journal.newest()
+            count()
+            self._booked = {
+                one.intent.client_order_id: self._trades(one.intent.client_order_id)
+                for one in self._journal.open_orders()
+                if one.intent.strategy == KILL_STRATEGY
+            }
+            if self._journal.newest() == self._seq:
+                break
+        self._own, self._open = set(self._booked), set(self._booked)
+        for name in self._own:
+            self.on_order(name)
+
+    def sent(self, intent: Intent, holds: Holds) -> None:
+        """An order of KILL's is about to leave this process."""
+        name = intent.client_order_id
+        self._own.add(name)
+        self.on_order(name)
+        self.look()
+        self.lend(intent, holds)
+
+    def lend(self, intent: Intent, holds: Holds) -> None:
+        """Until NautilusTrader has the order: it is of the strategy that holds what it closes."""
+        sign = 1 if intent.side is Side.SELL else -1
+        for giver, quantity in self._givers[intent.instrument].items():
+            held = sign * holds(giver, intent.instrument)
+            if quantity and held >= intent.quantity and self.claims is not None:
+                self._lent[intent.instrument] = intent.client_order_id
+                self.claims.lend(intent.instrument, giver)
+                return
+
+    def settle(self, knows: Knows) -> None:
+        """What NautilusTrader has by now; what was lent for it, or for nothing, is given back."""
+        self._missed -= {name for name in self._missed if knows(name)}
+        for instrument, name in list(self._lent.items()):
+            if self.claims is not None and (knows(name) or self._is_void(name)):
+                del self._lent[instrument]
+                self.claims.give_back(instrument)
+
+    def _is_void(self, name: str) -> bool:
+        order = self._journal.order(name)
+        return order is None or (order.state.is_terminal and not order.filled)
+
+    def look(self) -> None:
+        """Tell what was handed over and executed since the last look. Raises JournalError."""
+        if self._seq is None or (not self._open and self._journal.newest() == self._seq):
+            return
+        with self._journal.one_moment():
+            newest = self._journal.newest()
+            handed = handed_since(self._journal, self._seq)
+            intended = self._journal.intended_since(self._seq, KILL_STRATEGY)
+        self._seq = newest
+        for one in handed:
+            self._handed(one)
+        for name in intended:
+            self._booked.setdefault(name, set())
+            self._open.add(name)
+            if name not in self._own:
+                self._missed.add(name)
+                self.on_order(name)
+        for name in list(self._open):
+            self.book(name)
+
+    def _handed(self, one: Handed) -> None:
+        over, of = one.over, self._givers[one.instrument]
+        self.on_handed(over.giver, over.taker, one.instrument, over.quantity)
+        if over.taker == KILL_STRATEGY:
+            of[over.giver] += over.quantity
+        else:
+            of[over.taker] -= over.quantity
+
+    def book(self, name: str) -> None:
+        """Tell the executions of one that were not told yet. Raises JournalError."""
+        if self._seq is None:
+            return  # counted whole at the start
+        known = self._booked.setdefault(name, set())
+        for fill in self._journal.fills_of(name):
+            if fill.trade_id not in known:
+                known.add(fill.trade_id)
+                self.on_filled(fill)
+
+    def over(self) -> Iterator[JournaledOrder]:
+        """Those of another process that have ended with an execution since the last time."""
+        for name in list(self._open):
+            order = self._journal.order(name)
+            if order is not None and not order.state.is_terminal:
+                continue
+            self._open.discard(name)
+            self.book(name)
+            if order is None or not order.filled:
+                self._missed.discard(name)
+            elif name not in self._own:
+                yield order
+
+    def is_behind(self, instrument: str) -> bool:
+        """Whether NautilusTrader lacks what another process has executed there, or may."""
+        orders = (self._journal.order(name) for name in self._missed)
+        return any(one is not None and one.intent.instrument == instrument for one in orders)
+
+    def _trades(self, name: str) -> set[str]:
+        return {fill.trade_id for fill in self._journal.fills_of(name)}
