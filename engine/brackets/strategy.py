@@ -316,14 +316,6 @@ class _Owner(BracketView):
             return super().approved_leg(client_order_id, base)
         return _cached(order, base)
 
-    def position(self, instrument: str) -> Decimal:
-        position = super().position(instrument)
-        if not self._guard.journals:  # the gate's: fees in base currency are in it
-            mine = [b for b in self._brackets.open() if b.instrument == instrument]
-            legs = [self.leg(b, b.entry) for b in mine if b.side is Side.BUY]
-            position -= sum((leg.base_fee for leg in legs if leg is not None), Decimal(0))
-        return position
-
     def closes_bare(self) -> bool:
         return bool(self._guard.run.closes_bare)
 

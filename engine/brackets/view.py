@@ -116,7 +116,7 @@ class BracketView:
         return 0 if able is None else able.bracket_targets
 
     def position(self, instrument: str) -> Decimal:
-        """By the journal, which has fees in base currency taken off; else by the gate, gross.
+        """By the journal, else by the gate; fees in base currency are taken off.
 
         Never more than the gate has counted, which hears of a fill a moment after the journal: it
         would refuse the rest.

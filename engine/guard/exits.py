@@ -50,11 +50,13 @@ class Exits:
     def quantity(self, position: Position) -> Quantity | None:
         """What a market order can close of `position`, None when no order is as small as that.
 
-        A fee in base currency leaves a cash account less than was bought, and NautilusTrader
-        rounds the rest: such an exit is limited to what the account has, in whole increments.
+        A fee in base currency leaves less than was bought, and NautilusTrader rounds the rest, or
+        does not take it off: an exit is limited to what is held as the gate counts it, and to what
+        a cash account has, in whole increments.
         """
-        size = position.quantity.as_decimal()
         is_long = position.side == PositionSide.LONG
+        own = self._core.gate.ledger.own(self._core.id, str(position.instrument_id))
+        size = min(position.quantity.as_decimal(), max(own if is_long else -own, Decimal(0)))
         return self.closable(position.instrument_id, size if is_long else -size)
 
     def closable(
@@ -253,7 +255,7 @@ class Exits:
         if self._dust.get(name) != quantity:
             self._dust[name] = quantity
             self._core.strategy.log.warning(
-                f"{quantity} {position.instrument_id} stay: the account has less than the "
+                f"{quantity} {position.instrument_id} stay: less is held than the "
                 "smallest order of it"
             )
         return False

@@ -80,8 +80,8 @@ class HandOver:
 
     def own_position(self, instrument_id: InstrumentId) -> Decimal:
         """Signed base units, fees in base currency taken off."""
-        key, ledger = (self._core.id, str(instrument_id)), self._core.gate.ledger
-        return ledger.by_strategy.get(key, Decimal(0)) - ledger.base_fees.get(key, Decimal(0))
+        key = self._core.id, str(instrument_id)
+        return self._core.gate.ledger.by_strategy.get(key, Decimal(0))
 
     def take_back(self) -> None:
         """Part of every on_start: the events of its orders are its own, whoever gets them."""

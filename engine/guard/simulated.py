@@ -286,7 +286,7 @@ class Cuts:
         key = self._core.id, instrument
         ledger = self._core.gate.ledger
         if side is Side.BUY:
-            return max(ledger.base_fees.get(key, _ZERO) - held, _ZERO)
+            return max(-held, _ZERO)
         declared = ledger.declared.get(key)
         return max(held + (_ZERO if declared is None else declared.inventory), _ZERO)
 

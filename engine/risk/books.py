@@ -42,6 +42,8 @@ class Books:
         self.spent = Spent()
         self.brought = Spent()  # base currency bought, less its fee
         self.equity = Equity(states)
+        # Fees of fills in instruments that are not known yet: strategy, amount, currency
+        self._unread_fees: dict[str, list[tuple[str, Decimal, str]]] = {}
         self.trips = RoundTrips(states, limits)
         self.unknown: dict[str, int] = {}
         self.offsets_ms: dict[str, float] = {}
@@ -50,6 +52,8 @@ class Books:
 
     def know(self, instrument: str, facts: InstrumentFacts) -> None:
         self.ledger.exposure.know(instrument, facts)
+        for strategy, amount, currency in self._unread_fees.pop(instrument, ()):
+            self.ledger.paid(strategy, instrument, in_base(facts, (amount, currency)))
 
     def marked(self, instrument: str, facts: InstrumentFacts, price: Decimal) -> None:
         """The market's price of an instrument now."""
@@ -129,23 +133,22 @@ class Books:
         live = self.ledger.live.get(client_order_id)
         if live is not None and not live.filled:
             self.flows.of(_venue(instrument), now_ns).fills += 1
-        self.ledger.filled(client_order_id, strategy, instrument, side, quantity)
         facts = self.ledger.exposure.facts(instrument)
+        taken = _ZERO if facts is None else in_base(facts, fee)
+        self.ledger.filled(client_order_id, strategy, instrument, side, quantity, taken)
+        if facts is None and fee is not None:
+            self._unread_fees.setdefault(instrument, []).append((strategy, *fee))
         if price is None or facts is None:
             return False
-        signed = quantity if side is Side.BUY else -quantity
+        # What was paid in base currency is held no more: it costs what it is worth now
+        signed = (quantity if side is Side.BUY else -quantity) - taken
         paid = fee_in(facts, fee, price)
         self.equity.roll(now_ns)
         self.equity.filled(instrument, facts, signed, price, paid)
         self.ledger.exposure.filled_at(instrument, price)
         self._spend(instrument, facts, side, quantity, price, paid, now_ns)
-        # What a contract settles in is in no position, though an inverse one's is its base
-        is_taken = fee is not None and fee[1] == facts.base != facts.currency
-        in_base = fee[0] if fee is not None and is_taken else _ZERO
-        if in_base:
-            self.ledger.base_fees[strategy, instrument] += in_base
         if side is Side.BUY and facts.base is not None:
-            self.brought.add(_venue(instrument), facts.base, quantity - in_base, now_ns)
+            self.brought.add(_venue(instrument), facts.base, quantity - taken, now_ns)
         unit = unit_worth(facts.multiplier, price, inverse=facts.inverse)
         return self.trips.filled(strategy, instrument, signed, unit, paid, now_ns)
 
@@ -153,6 +156,9 @@ class Books:
         """Positions at the start."""
         for instrument, change in self.ledger.seed_positions(positions, strategy).items():
             self.equity.seed(instrument, change)
+            unread = self._unread_fees.pop(instrument, [])  # the strategy's is counted already
+            if others := [one for one in unread if one[0] != strategy]:
+                self._unread_fees[instrument] = others
         self.trips.seed(strategy, positions)
 
     def handed(self, giver: str, taker: str, instrument: str, quantity: Decimal) -> None:
@@ -162,13 +168,11 @@ class Books:
 
     def settled(self, strategy: str, instrument: str, quantity: Decimal, price: Decimal) -> None:
         """What is held at the end; what no fill has told of it is valued at the last mark."""
-        key = strategy, instrument
-        own = self.ledger.by_strategy[key]
-        missed = quantity - (own - self.ledger.base_fees[key])
+        missed = quantity - self.ledger.by_strategy[strategy, instrument]
         facts = self.ledger.exposure.facts(instrument)
         if not missed or facts is None:
             return
-        self.ledger.seed_positions({instrument: own + missed}, strategy)
+        self.ledger.seed_positions({instrument: quantity}, strategy)
         self.equity.settled(instrument, facts, missed, price)
 
     def _unit(self, instrument: str, price: Decimal) -> Decimal | None:
@@ -203,6 +207,14 @@ def fee_in(facts: InstrumentFacts, fee: tuple[Decimal, str] | None, price: Decim
     if currency == facts.base:
         return amount * price
     return _ZERO
+
+
+def in_base(facts: InstrumentFacts, fee: tuple[Decimal, str] | None) -> Decimal:
+    """What the fee takes off a position, base units. What a contract settles in is in none, though
+    an inverse one's is its base."""
+    if fee is None or fee[1] != facts.base or facts.base == facts.currency:
+        return _ZERO
+    return fee[0]
 
 
 def _venue(instrument: str) -> str:

@@ -241,7 +241,8 @@ def reduce_only(order: OrderFacts, view: Look) -> Verdict:
     """A reduce-only order alone must not pass through zero; an order list counts its parent.
 
     Through the zero of its strategy: another's opposite position is not its business. How far that
-    may take the sum of all is MAX_POSITION's. A fee in base currency makes a short larger.
+    may take the sum of all is MAX_POSITION's. A fee in base currency makes a long smaller and a
+    short larger.
     """
     if not order.reduce_only:
         return None
@@ -255,7 +256,7 @@ def reduce_only(order: OrderFacts, view: Look) -> Verdict:
         return None
     return Denial(
         "REDUCE_ONLY",
-        f"expected at most {max(reducible, Decimal(0))} to reduce {order.strategy}'s position "
-        f"{position}, "
+        f"expected at most {max(reducible, Decimal(0)):f} to reduce {order.strategy}'s position "
+        f"{position:f}, "
         f"{order.side} {remaining} came; lower the quantity or leave reduce_only out",
     )

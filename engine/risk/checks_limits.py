@@ -111,7 +111,7 @@ def max_position(order: OrderFacts, view: Look) -> Verdict:
         return Denial(
             "MAX_POSITION",
             f"expected at most {limit} {order.instrument} with open orders counted, this order "
-            f"could make it {reach} (position {position}, open {order.side} {open_quantity}, "
+            f"could make it {reach:f} (position {position:f}, open {order.side} {open_quantity:f}, "
             f"order {quantity}); lower the quantity or cancel orders",
         )
     return toward / limit if limit else None
@@ -150,7 +150,7 @@ def _below(
     return Denial(
         "MIN_POSITION",
         f"expected a position of at least {least} {order.instrument} with open orders counted "
-        f"({why}), this order could make it {reach} (open SELL {working}, order "
+        f"({why}), this order could make it {reach:f} (open SELL {working:f}, order "
         f"{view.remaining}); lower the quantity or cancel orders",
     )
 
@@ -159,8 +159,8 @@ def exit_exceeds(order: OrderFacts, view: Look) -> Verdict:
     """All exits of a strategy together never ask for more than it holds.
 
     Of unknown outcome too. A fee in base currency makes a long smaller and a short larger than the
-    sum of its fills: neither is a reason to refuse the way out. Children of an order list stand for
-    one another, and for their parent, which REDUCE_ONLY looks at.
+    sum of its fills: what is left of it is what exits may ask for. Children of an order list stand
+    for one another, and for their parent, which REDUCE_ONLY looks at.
     """
     if not order.is_exit or (order.reduce_only and order.parent is not None):
         return None
@@ -178,9 +178,9 @@ def exit_exceeds(order: OrderFacts, view: Look) -> Verdict:
         return asked / limit if limit else None
     return Denial(
         "EXIT_EXCEEDS",
-        f"expected exits of {order.strategy} for at most {limit} {order.instrument}, what it holds "
-        f"with its declared inventory; {order.side} {remaining} came beside exits for {others} "
-        "that are live or of unknown outcome; cancel them first, or lower the quantity",
+        f"expected exits of {order.strategy} for at most {limit:f} {order.instrument}, what it "
+        f"holds with its declared inventory; {order.side} {remaining} came beside exits for "
+        f"{others:f} that are live or of unknown outcome; cancel them first, or lower the quantity",
     )
 
 

@@ -23,8 +23,9 @@ RESTING_KINDS = frozenset({"LIMIT", "MARKET_TO_LIMIT"})
 class Ledger:
     """Positions by instrument, and the orders that may still fill.
 
-    `declared` is what strategies say of themselves, `base_fees` what they paid in base currency
-    since the start, both by strategy and instrument; positions have no fee taken off.
+    Positions are what is held: fees paid in base currency are taken off, as in the journal and in
+    what strategies are told. `declared` is what strategies say of themselves, by strategy and
+    instrument.
     """
 
     def __init__(self, accounts: Mapping[str, str] | None = None) -> None:
@@ -33,7 +34,6 @@ class Ledger:
         self.live: dict[str, CountedOrder] = {}
         self.exposure = Exposure(accounts)
         self.declared: dict[tuple[str, str], Declared] = {}
-        self.base_fees: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self._working: defaultdict[tuple[str, Side], Decimal] = defaultdict(Decimal)
         self._owned: defaultdict[tuple[str, str, Side], Decimal] = defaultdict(Decimal)
         self._exits: defaultdict[tuple[str, str, Side], Decimal] = defaultdict(Decimal)
@@ -50,15 +50,18 @@ class Ledger:
         for instrument, quantity in positions.items():
             change = quantity - self.by_strategy[strategy, instrument]
             changes[instrument] = change
-            self.positions[instrument] += change
-            self.by_strategy[strategy, instrument] = quantity
-            self.exposure.position_changed(instrument, self.positions[instrument])
+            self._hold(strategy, instrument, change)
         return changes
 
     def handed(self, giver: str, taker: str, instrument: str, quantity: Decimal) -> None:
         """One strategy's position, signed base units, is another's; the sum stays what it is."""
         self.by_strategy[giver, instrument] -= quantity
         self.by_strategy[taker, instrument] += quantity
+
+    def own(self, strategy: str, instrument: str) -> Decimal:
+        """The strategy's position, with what belongs to none; signed base units."""
+        of = self.by_strategy
+        return of.get((strategy, instrument), _ZERO) + of.get(("", instrument), _ZERO)
 
     def working_quantity(self, instrument: str, side: Side) -> Decimal:
         return self._working.get((instrument, side), _ZERO)
@@ -135,13 +138,18 @@ class Ledger:
             self._stand(order)
 
     def filled(
-        self, client_order_id: str, strategy: str, instrument: str, side: Side, quantity: Decimal
+        self,
+        client_order_id: str,
+        strategy: str,
+        instrument: str,
+        side: Side,
+        quantity: Decimal,
+        fee: Decimal = _ZERO,
     ) -> None:
-        """A fill of `quantity` base units; the order is dropped when nothing remains."""
+        """A fill of `quantity` base units, of which the order is dropped when nothing remains;
+        `fee` is what was paid of the base currency."""
         signed = quantity if side is Side.BUY else -quantity
-        self.positions[instrument] += signed
-        self.by_strategy[strategy, instrument] += signed
-        self.exposure.position_changed(instrument, self.positions[instrument])
+        self._hold(strategy, instrument, signed - fee)
         order = self.live.get(client_order_id)
         if order is None:
             return
@@ -150,6 +158,15 @@ class Ledger:
         self._count(order, order.remaining - before)
         if order.filled >= order.quantity:
             self.closed(client_order_id)
+
+    def paid(self, strategy: str, instrument: str, fee: Decimal) -> None:
+        """A fee of base units, of a fill that was counted without it."""
+        self._hold(strategy, instrument, -fee)
+
+    def _hold(self, strategy: str, instrument: str, change: Decimal) -> None:
+        self.positions[instrument] += change
+        self.by_strategy[strategy, instrument] += change
+        self.exposure.position_changed(instrument, self.positions[instrument])
 
     def _count(self, order: CountedOrder, change: Decimal) -> None:
         self._sum(order, change)

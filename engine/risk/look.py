@@ -220,19 +220,12 @@ class Look:
 
     def own_position(self, order: OrderFacts) -> Decimal:
         """Of the order's strategy, with what belongs to none."""
-        of = self._ledger.by_strategy
-        own = of.get((order.strategy, order.instrument), _ZERO)
-        return own + of.get(("", order.instrument), _ZERO)
-
-    def own_net(self, order: OrderFacts) -> Decimal:
-        """`own_position` with the fees taken off that it paid in base currency in this run."""
-        return self.own_position(order) - self._ledger.base_fees.get(
-            (order.strategy, order.instrument), _ZERO
-        )
+        return self._ledger.own(order.strategy, order.instrument)
 
     def own_held(self, order: OrderFacts) -> Decimal:
-        """How much of it the order could reduce: a long as it was traded, a short after fees."""
-        return -self.own_net(order) if order.is_buy else self.own_position(order)
+        """How much of it the order could reduce."""
+        own = self.own_position(order)
+        return -own if order.is_buy else own
 
     def own_exits(self, order: OrderFacts) -> Decimal:
         """What other live exits of its strategy, instrument and side ask for, base units."""

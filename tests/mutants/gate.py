@@ -34,6 +34,16 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
         T_GATE,
     ),
     mutant(
+        "fees-still-held",
+        RISK,
+        "what a buyer paid in base currency counts as held",
+        one(
+            "self._hold(strategy, instrument, signed - fee)",
+            "self._hold(strategy, instrument, signed)",
+        ),
+        ("tests/unit/risk/test_base_fees.py",),
+    ),
+    mutant(
         "position-unchecked",
         RISK,
         "no position limit",

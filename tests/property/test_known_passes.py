@@ -332,6 +332,8 @@ def happen_to(one: CountedOrder, world: World, twins: Twins) -> None:
         part = one.remaining if event else min(one.remaining, D("0.5"))
         price = one.price if one.price is not None else D(draw.choice((99, 100, 101)))
         fee = (part * price / 1_000, "USDT")
+        if one.side is Side.BUY and draw.random() < 0.5:
+            fee = (part / 1_000, "BTC")
         args = (one.client_order_id, one.strategy, one.instrument, one.side, part, price, fee, now)
         twins.tell("filled", *args)
     elif event <= 3:

@@ -172,8 +172,7 @@ def positions(sources: Sources) -> Iterator[tuple[str, told.PositionTold]]:
         return
     engine: defaultdict[str, dict[str, Decimal]] = defaultdict(dict)
     for (strategy, name), quantity in gate.ledger.by_strategy.items():
-        fees = gate.ledger.base_fees.get((strategy, name), ZERO)
-        engine[name][strategy] = quantity - fees
+        engine[name][strategy] = quantity
     journals: defaultdict[str, dict[str, tuple[Decimal, Decimal | None]]] = defaultdict(dict)
     for account in sources.accounts:
         for one in account.journal.positions():

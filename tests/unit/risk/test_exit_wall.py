@@ -109,14 +109,15 @@ def test_declared_inventory_is_for_sale_and_never_for_a_buy() -> None:
     assert put(gate, view, "A", "3", role=Role.STOP, side=Side.BUY) is None
 
 
-def test_a_fee_in_base_currency_is_no_reason_to_refuse_the_way_out() -> None:
+def test_exits_may_ask_for_all_that_a_fee_in_base_currency_leaves() -> None:
     gate, view = gate_with("-3")
     gate.filled("x", "S-001", BTC, Side.BUY, D(2), D(100), (D("0.01"), "BTC"), view.now)
     assert put(gate, view, "A", "1.011", role=Role.STOP, side=Side.BUY) == "EXIT_EXCEEDS"
     assert put(gate, view, "A", "1.01", role=Role.STOP, side=Side.BUY) is None
     gate, view = gate_with("0")
     gate.filled("x", "S-001", BTC, Side.BUY, D(2), D(100), (D("0.01"), "BTC"), view.now)
-    assert put(gate, view, "A", "2", role=Role.STOP) is None  # NautilusTrader's rounded position
+    assert put(gate, view, "A", "1.991", role=Role.STOP) == "EXIT_EXCEEDS"
+    assert put(gate, view, "A", "1.99", role=Role.STOP) is None
 
 
 def test_a_reduce_only_order_closes_what_a_fee_in_base_currency_has_added_to_a_short() -> None:

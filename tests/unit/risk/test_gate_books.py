@@ -270,9 +270,9 @@ def test_what_no_strategy_has_heard_of_is_in_the_state_at_the_end(tmp_path: Path
     gate.know(ETH, FACTS[ETH])
     gate.filled("", "S", BTC, Side.BUY, D(1), D(100), (D("0.001"), "BTC"), NOW)
     before = gate.books.equity.equity("USDT")
-    gate.settle("S", BTC, D("0.999"), D(100))  # its fee is in no position
+    gate.settle("S", BTC, D("0.999"), D(100))
     gate.persist()
-    assert file.load().held[BTC].quantity == 1
+    assert file.load().held[BTC].quantity == D("0.999")
     gate.settle("S", BTC, D("2.999"), D(107))
     gate.settle("T", BTC, D("0.5"), D(107))
     gate.settle("T", ETH, D(3), D(20))
@@ -280,7 +280,7 @@ def test_what_no_strategy_has_heard_of_is_in_the_state_at_the_end(tmp_path: Path
     gate.persist()
     state = file.load()
     assert {name: (one.quantity, one.mark) for name, one in state.held.items()} == {
-        BTC: (D("3.5"), D(100)),
+        BTC: (D("3.499"), D(100)),
         ETH: (D(3), D(20)),
     }
     assert gate.books.equity.equity("USDT") == before, "neither a gain nor a loss"
@@ -292,7 +292,7 @@ def test_the_fee_of_an_inverse_contract_is_in_no_position() -> None:
     for name, base in ((XBT, "XBT"), (BTC, "BTC")):
         gate.ledger.exposure.know(name, FACTS[name])
         gate.filled("", "S", name, Side.BUY, D(10), D(50000), (D("0.001"), base), NOW)
-    assert gate.ledger.base_fees == {("S", BTC): D("0.001")}
+    assert gate.ledger.by_strategy == {("S", XBT): D(10), ("S", BTC): D("9.999")}
 
 
 @pytest.mark.parametrize("code_of_fee", ["USDT", "BTC", "BNB"])
@@ -390,7 +390,9 @@ def test_an_exit_right_after_its_entry_is_paid_with_what_the_entry_brought() -> 
     assert gate.base_held(BTC, view) == D("2.498")
     leave = {"price": None, "side": Side.SELL}
     assert code(gate, order(quantity="0.6", **leave), view) == "FREE_BALANCE"
-    assert code(gate, order(quantity="2", reduce_only=True, **leave), view) is None
+    assert code(gate, order(quantity="1.999", reduce_only=True, **leave), view) == "REDUCE_ONLY"
+    assert code(gate, order(quantity="1.998", reduce_only=True, **leave), view) is None
+    gate.seed_positions({BTC: D(3)}, "S-001")
     view.money["BTC"] = D(0)
     assert code(gate, order(quantity="1.998", reduce_only=True, **leave), view) is None
     assert code(gate, order(quantity="1.999", reduce_only=True, **leave), view) == "FREE_BALANCE"
