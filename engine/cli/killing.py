@@ -234,14 +234,24 @@ def _ended(work: Coroutine[Any, Any, list[VenueReport]]) -> list[VenueReport]:
 
 
 def _summary(report: VenueReport, since: str) -> str:
+    from fairlead.engine.kill.command import closing_words
+
     gone = len(report.orders) - len(report.left)
     text = f"{report.venue}: {gone} orders gone, {len(report.left)} left"
     if report.unbooked:
         still = f"{report.unbooked} of them open in the journal"
         text += f" ({still} until the run, or the next start, books the end)"
+    if report.by_run:
+        text += f"; the run itself cancelled {report.by_run} of them"
     if report.closed:
         flat = sum(one.is_flat for one in report.closed)
         text += f"; {flat} of {len(report.closed)} positions flat"
+    for name, bought in report.closed_by_run.items():
+        text += f"; the run itself {closing_words(bought)} of {name}"
+    if report.stays:
+        bare = sum(one.is_stop_gone for one in report.stays)
+        text += f"; {len(report.stays)} positions stay"
+        text += f", {bare} WITHOUT A STOP" if bare else ""
     if report.first_cancel_ms is not None:
         text += f"; first cancel {report.first_cancel_ms:.0f} ms after the kill was {since}"
     return text

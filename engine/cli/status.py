@@ -49,7 +49,7 @@ def command(
     \b
     Exit code: 0 nothing needs a person now; else that of the first trouble:
       4  no run is up               5  a stream, or a venue's clock
-      8  killed, or halted          9  journal or risk state can't be read
+      8  killed, halted, NO-STOP    9  journal or risk state can't be read
      10  a strategy faulted        11  orders without a proven outcome, or missing
     124  the run does not answer    1  anything else
     What is yellow (`look`) passes by itself, and leaves the code 0.

@@ -27,10 +27,12 @@ from fairlead.engine.orders.model import VenueUnavailable
 from fairlead.engine.secrets import SecretError
 
 if TYPE_CHECKING:
+    from fairlead.engine.kill.aftermath import Stays
     from fairlead.engine.kill.flatten import Closed
 
 CLOSE_SECS = 5.0  # for a connection to close; what does not ends with the process
 MARGIN_SECS = 0.25  # of the time given: to say what is not proven
+DURABLE_NS = 2_000_000_000
 FLATTEN_SHARE = 1 / 3  # of the time given: kept for closing, where cancels need all of the rest
 
 
@@ -39,7 +41,9 @@ class VenueReport(msgspec.Struct, kw_only=True):
     `first_cancel_cpu_ms` this process's own time until then, its start and imports included; None
     where none was sent, or the venue refused all of the first. `unbooked` counts those of the
     orders that are gone at the venue and open in the journal: who holds the account books their
-    ends, a run that is up or the next start.
+    ends, a run that is up or the next start. Of the orders the run beside cancelled `by_run`; it
+    closed `closed_by_run` (bought; sold: negative, base units). `stays`: positions that a kill
+    which closes none leaves.
     """
 
     venue: str
@@ -51,6 +55,9 @@ class VenueReport(msgspec.Struct, kw_only=True):
     first_cancel_ms: float | None = None
     first_cancel_cpu_ms: float | None = None
     unbooked: int = 0
+    by_run: int = 0
+    closed_by_run: dict[str, Decimal] = {}
+    stays: list[Stays] = []
 
     @property
     def left(self) -> list[SweptOrder]:
@@ -59,6 +66,21 @@ class VenueReport(msgspec.Struct, kw_only=True):
     @property
     def is_clean(self) -> bool:
         return not self.problem and not self.left and all(one.is_flat for one in self.closed)
+
+
+def closing_words(bought: Decimal) -> str:
+    return f"sold {-bought:f}" if bought < 0 else f"bought {bought:f}"
+
+
+def _least(reached: Reached) -> dict[str, Decimal]:
+    """The smallest order by instrument; empty of a venue where a kill closes nothing."""
+    try:
+        markets = reached.markets().by_name
+    except FairleadError as error:
+        if error.code != "NOT-FLAT":
+            raise
+        return {}
+    return {name: max(one.step, one.min_quantity) for name, one in markets.items()}
 
 
 def covered(loaded: LoadedConfig, kill: Kill) -> list[str]:
@@ -123,6 +145,8 @@ class VenueKill:
         self._late = ""  # what is not done yet, should the time be over now; empty: all is
         self._is_answered = False  # the venue told what is open
         self._is_left_told = False
+        self._least: dict[str, Decimal] = {}  # by instrument, that the venue takes
+        self._made: set[str] = set()  # closing orders of this command
         self.report = VenueReport(venue=key, account=self._venue.account)
 
     async def run(self) -> VenueReport:
@@ -140,6 +164,7 @@ class VenueKill:
         finally:
             work.cancel()
             self._end_held()
+            self._see_aftermath()
             self._count_unbooked()
         self._tell_left()
         if self._kill.action is Action.FLATTEN and self.report.problem and not self.report.closed:
@@ -193,6 +218,41 @@ class VenueKill:
         for order in self._held:
             self._told(order)
         self.report.orders = [*self._held, *self.report.orders]
+
+    def _see_aftermath(self) -> None:
+        """What the run beside has done, and what is held yet."""
+        from fairlead.engine.kill.aftermath import aftermath
+
+        if not self._path.exists():
+            return
+        # The run may have acted before the command knew that its kill was durable
+        since_ns = max(self._kill.ts_ns, self._since_ns - DURABLE_NS)
+        gone = {order.client_order_id for order in self.report.orders if not order.is_left}
+        try:
+            found = aftermath(
+                self._path,
+                self._covers,
+                since_ns,
+                gone=gone,
+                own=self._made,
+                least=self._least,
+            )
+        except JournalError as error:
+            self._tell(f"{self._key}: what the run has done is not known: {error.message}")
+            return
+        left = {order.client_order_id for order in self.report.left}
+        by_run = [one for one in found.cancelled if one.client_order_id not in left]
+        for order in by_run:
+            self._told(order)
+        self.report.orders = [*self.report.orders, *by_run]
+        self.report.by_run = len(by_run)
+        for name, bought in found.closed.items():
+            self._tell(f"{name} {closing_words(bought)} by the run itself")
+        self.report.closed_by_run = found.closed
+        if self._kill.action is not Action.FLATTEN:
+            self.report.stays = found.stays
+            for one in found.stays:
+                self._tell(str(one))
 
     def _count_unbooked(self) -> None:
         gone = {order.client_order_id for order in self.report.orders if not order.is_left}
@@ -282,6 +342,8 @@ class VenueKill:
         if sweep.problem:
             self._fail(sweep.problem)
             self.report.is_unreachable = not sweep.is_reached
+        if self._path.exists():  # what is held yet is told of
+            self._least = _least(reached)
         self._tell_left()
         if self._kill.action is Action.FLATTEN and reached.capabilities.cancels:
             await self._flatten(reached, sweep)
@@ -333,6 +395,7 @@ class VenueKill:
 
             self._late = "positions are not closed"
             flatten = VenueFlatten(self._loaded, self._key, self._covers, self._tell, self._fail)
+            self._made = flatten.made
             self.report.closed = await flatten.run(reached, sweep.filled(), self._latest)
 
     def _require_journal_to_flatten(self) -> bool:

@@ -328,6 +328,7 @@ class VenueFlatten:
         self._fail = fail
         self._files = account_files(loaded, key)
         self._deadline = 0.0
+        self.made: set[str] = set()  # client order ids of its closing orders
 
     async def run(
         self, reached: Reached, unbooked: Mapping[str, Decimal], deadline: float
@@ -344,6 +345,11 @@ class VenueFlatten:
                 return await self._run_locked(reached, unbooked, is_alone)
         finally:
             lock.free()
+
+    def _new_id(self) -> str:
+        made = str(uuid4())
+        self.made.add(made)
+        return made
 
     def _within(self, secs: float) -> float:
         """As long as that, or until the deadline."""
@@ -396,7 +402,7 @@ class VenueFlatten:
             markets=markets,
             covers=self._covers,
             collar=self._loaded.config.risk.price_collar_bps / 10_000,
-            new_id=lambda: str(uuid4()),
+            new_id=self._new_id,
             now_ns=time.time_ns,
             unbooked=unbooked,
         )

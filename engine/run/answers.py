@@ -13,7 +13,7 @@ from fairlead.engine.observe.page.announced import place_of
 from fairlead.engine.observe.page.client import Asked
 from fairlead.engine.orders.lock import holder_of
 from fairlead.engine.research.runs import Run, newest
-from fairlead.engine.run.at_rest import AtRest
+from fairlead.engine.run.at_rest import NO_ANSWER, AtRest
 from fairlead.engine.run.modes import MODES
 
 NODE_MODES = ("live", "paper", "record")
@@ -23,6 +23,7 @@ EXITS = {
     "HALTED": Exit.KILLED,
     "STOPPED": Exit.KILLED,
     "FLATTENED": Exit.KILLED,
+    "NO-STOP": Exit.KILLED,
     "FAULTED": Exit.FAULTED,
     "MISSING": Exit.UNRESOLVED,
     "UNKNOWN": Exit.UNRESOLVED,
@@ -30,7 +31,7 @@ EXITS = {
     "RISK-STATE": Exit.BAD_DATA,
     "STREAM": Exit.VENUE,
     "CLOCK": Exit.VENUE,
-    "NO-ANSWER": Exit.TIMED_OUT,
+    NO_ANSWER: Exit.TIMED_OUT,
     "NOT-RUNNING": Exit.NO_DATA,
 }
 
@@ -116,8 +117,9 @@ class Answers:
             return self._page.get("status", told.Status)
         except FairleadError as error:
             found = self.files.status()
-            mute = told.Wrong(level="bad", code="NO-ANSWER", text=error.message)
-            return msgspec.structs.replace(found, wrong=[mute, *found.wrong])
+            mute = told.Wrong(level="bad", code=NO_ANSWER, text=error.message)
+            others = (one for one in found.wrong if one.code != NO_ANSWER)
+            return msgspec.structs.replace(found, wrong=[mute, *others])
 
     def orders(self) -> list[told.OrderTold]:
         if self._page is not None:

@@ -14,12 +14,15 @@ from functools import cached_property
 
 from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.errors import FairleadError
+from fairlead.engine.kill.bare import Bare, bare_positions
 from fairlead.engine.kill.halts import FoundHalt, accounts_of, halts_in
 from fairlead.engine.kill.state import FOLDER, Kill, KillState
 from fairlead.engine.kill.switch import switch_of
 from fairlead.engine.observe.assumptions import plain, versions
 from fairlead.engine.observe.page import rows, told
+from fairlead.engine.observe.page.sign import Sign, sign_of
 from fairlead.engine.observe.page.status import losses_within, of_kill
+from fairlead.engine.observe.page.wrong import of_bare
 from fairlead.engine.orders.files import PAPER, AccountFiles
 from fairlead.engine.orders.journal import Journal, JournalError, Position
 from fairlead.engine.orders.live import LiveOrder
@@ -36,6 +39,8 @@ from fairlead.engine.secrets import redact
 UNPROVEN = frozenset({OrderState.INTENDED, OrderState.UNKNOWN})
 RUNS_LOOKED_AT = 200  # for the config's last
 STOPPED = "stopped"
+NO_ANSWER = "NO-ANSWER"  # of what is wrong the first: the rest may be old
+SLACK_SECS = 2.0  # that a sign may be late on a busy machine
 # Outcomes of a run that lost its journal
 JOURNAL_LOST = ("JRN-CHANGED", "JRN-CORRUPT", "JRN-READ", "JRN-WRITE")
 
@@ -141,13 +146,13 @@ class AtRest:
         return told.Status(
             name=config.name,
             mode=self.mode,
-            state="running" if self.pid else STOPPED,
+            state=self._state,
             version=versions()["fairlead"],
             config=str(self.loaded.path),
             started_ns=begun_ns,
             now_ns=now_ns,
             is_controlled=False,
-            wrong=sorted(self._wrong(kills, halts, orders, damage), key=lambda one: one.level),
+            wrong=self._wrong(kills, halts, orders, damage),
             strategies=[one.id for one in config.strategies] if self.mode != "record" else [],
             venues=list(config.venues),
             accounts=self._accounts(),
@@ -168,6 +173,17 @@ class AtRest:
             latencies=[],
             loop_lag_ms=None,
         )
+
+    @cached_property
+    def _sign(self) -> tuple[Sign, float] | None:
+        """Of the run that is up, with its age in seconds."""
+        return sign_of(self.loaded, self.mode, self.pid) if self.pid else None
+
+    @property
+    def _state(self) -> str:
+        if not self.pid:
+            return STOPPED
+        return "running" if self._sign is None else self._sign[0].state
 
     def _states(self) -> RiskStates:
         """A copy: what reckons with it changes it."""
@@ -243,6 +259,19 @@ class AtRest:
         halts: list[FoundHalt],
         orders: list[told.OrderTold],
         damage: str,
+    ) -> list[told.Wrong]:
+        found = list(self._of_files(kills, halts, damage))
+        if self.pid:
+            found += self._of_run({one.code for one in found})
+        else:
+            found += self._at_rest(orders)
+        return sorted(found, key=lambda one: (one.level, one.code != NO_ANSWER))
+
+    def _of_files(
+        self,
+        kills: tuple[Kill, ...],
+        halts: list[FoundHalt],
+        damage: str,
     ) -> Iterator[told.Wrong]:
         for kill in kills:
             yield _bad("KILLED", f"{kill}; nothing is created until a person clears it")
@@ -252,8 +281,44 @@ class AtRest:
             yield _bad("RISK-STATE" if halt.problem else "HALTED", str(halt))
         if damage:
             yield _bad("JOURNAL", damage)
-        if self.pid:
             return
+        try:
+            for one in self._bare(kills):
+                yield _bad("NO-STOP", of_bare(one).text)
+        except JournalError as error:
+            yield _bad("JOURNAL", f"{error.code}: {error.message}")
+
+    def _bare(self, kills: tuple[Kill, ...]) -> Iterator[Bare]:
+        """Raises JournalError."""
+        for key, files in zip(self.loaded.traded, self._files(), strict=False):
+            if self._is_real and files.journal.exists():
+                account = self.loaded.config.venues[key].account
+                with closing(Journal.reading(files.journal, at_rest=not self.pid)) as journal:
+                    yield from bare_positions(journal, key, account, kills)
+
+    def _of_run(self, by_files: set[str]) -> Iterator[told.Wrong]:
+        """What the run that is up says, but for what the files have told, which are newer."""
+        if self._sign is None:
+            text = (
+                "the run has given no sign of how it is: streams, books, clocks, strategies and "
+                "limits were not looked at, only its files"
+            )
+            yield told.Wrong(level="look", code="NO-SIGN", text=text)
+            return
+        sign, age_secs = self._sign
+        if age_secs > self.loaded.config.run.stuck_secs + SLACK_SECS:
+            yield _bad(
+                NO_ANSWER,
+                f"the run's loop has given no sign for {age_secs:.0f} s: no order and no cancel "
+                "goes on (`fairlead kill` works all the same); LOOP-STUCK in its log names what it "
+                "is at; what follows is from before",
+            )
+        if "KILLED" in by_files:
+            by_files = {*by_files, "STOPPED"}  # the same, by the gate
+        yield from (one for one in sign.wrong if one.code not in by_files)
+
+    def _at_rest(self, orders: list[told.OrderTold]) -> Iterator[told.Wrong]:
+        """Where no run is up."""
         yield _bad("NOT-RUNNING", f"no {self.mode} run of {self.loaded.config.name} is up")
         if unproven := sum(one.is_unknown for one in orders):
             yield _bad(

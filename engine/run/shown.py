@@ -15,6 +15,8 @@ from fairlead.engine.config.people import People
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.kill.state import KillState
 from fairlead.engine.observe.assumptions import versions
+from fairlead.engine.observe.page.sign import Signing
+from fairlead.engine.observe.page.sources import Sources
 from fairlead.engine.research.places import RUN_FILE, RUNS
 from fairlead.engine.research.report import HTML_FILE
 from fairlead.engine.research.runs import Run, newest
@@ -26,14 +28,14 @@ from fairlead.engine.status import LOOP_STUCK, RunStatus
 if TYPE_CHECKING:
     from fairlead.engine.observe.alerts.watch import Alerting
     from fairlead.engine.observe.page.server import Page
-    from fairlead.engine.observe.page.sources import Sources
     from fairlead.engine.observe.page.told import BudgetTold, RunTold
 
 RUNS_SHOWN = 50
 
 
 class Shown:
-    """Of one run; where its config shows nothing it does nothing, and imports nothing.
+    """Of one run. Where its config shows nothing there is its sign in the state folder, for
+    `fairlead status`.
 
     `lines` are what a person is told once the page is there. `alerts` are told of the run's end by
     who knows it.
@@ -54,18 +56,11 @@ class Shown:
         self._status = status
         self.alerts: Alerting | None = None
         self._page: Page | None = None
-        self._sources: Sources | None = None
         self._filled: Callable[[Any], None] | None = None
         self._tasks: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._running: list[asyncio.Task[None]] = []
-        observe = loaded.config.observe
-        if observe.page is None and observe.alerts is None and observe.telegram is None:
-            return
-        from fairlead.engine.observe.page.snapshot import Snapshot
-        from fairlead.engine.observe.page.sources import Sources as Lent
-
         traits = MODES[mode]
-        self._sources = sources = Lent(
+        self._sources = sources = Sources(
             loaded=loaded,
             mode=mode,
             is_real=traits.is_real,
@@ -80,6 +75,18 @@ class Shown:
             report=lambda name: _report(loaded.state_dir, name),
             now_ns=time.time_ns,
         )
+        self._tasks.append(Signing(sources).run)
+        self._show(people, f"{loaded.config.name} {mode}")
+
+    def _show(self, people: People, name: str) -> None:
+        """What the config wants; what it does not is not imported."""
+        sources = self._sources
+        loaded = sources.loaded
+        observe = loaded.config.observe
+        if observe.page is None and observe.alerts is None and observe.telegram is None:
+            return
+        from fairlead.engine.observe.page.snapshot import Snapshot
+
         if observe.page is not None:
             from fairlead.engine.observe.page.server import Page as Served
 
@@ -90,7 +97,6 @@ class Shown:
         if observe.alerts is not None:
             from fairlead.engine.observe.alerts.watch import Alerting as Told
 
-            name = f"{loaded.config.name} {mode}"
             self.alerts = Told(
                 observe.alerts,
                 people.endpoints,
@@ -130,8 +136,7 @@ class Shown:
 
     def assembled(self, parts: Parts, cache: Any) -> None:
         """The venues are connected."""
-        if self._sources is not None:
-            self._sources.parts, self._sources.cache = parts, cache
+        self._sources.parts, self._sources.cache = parts, cache
 
     def hears(self, on_fill: Callable[[Any], None]) -> Callable[[Any], None]:
         """`on_fill`, of which who shows the run hears too."""

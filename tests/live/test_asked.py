@@ -47,9 +47,12 @@ def test_a_run_answers_by_its_page_and_the_files_say_the_same(live: Run) -> None
     up(live)
     page = PageOf(live.log, live.folder / "state")
     wait_for(lambda: page.get("status")["fills"] == 1, "the fill")
+    wait_for(lambda: not page.wrong(), "a loop that was not held up by a busy machine")
     status = asked(live, "status")
     told = page.get("status")
     assert status.keys() == told.keys()
+    for each in (status, told):  # it passes between two looks
+        each["wrong"] = [one for one in each["wrong"] if one["code"] != "LOOP-LAG"]
     for name in ("name", "mode", "state", "version", "started_ns", "wrong", "open_orders"):
         assert status[name] == told[name], name
     assert asked(live, "orders") == page.get("orders")
@@ -93,7 +96,8 @@ def for_people(live: Run) -> None:
     wide = command("orders", str(live.config), env={"COLUMNS": "250"}).stdout
     for name, *_ in live.journaled("SELECT client_order_id FROM orders WHERE state = 'OPEN'"):
         assert name in wide
-    assert "all is well: test live running" in command("status", str(live.config)).stdout
+    well = "all is well: test live running"
+    wait_for(lambda: well in command("status", str(live.config)).stdout, "all to be well")
 
 
 def unread(live: Run, page: PageOf) -> None:
@@ -115,10 +119,17 @@ def unread(live: Run, page: PageOf) -> None:
 
 def test_without_a_page_the_files_answer(live: Run) -> None:
     up(live, KEEP)
-    done = command("status", str(live.config), "--json")
+    seen: list[Any] = []
+
+    def is_well() -> bool:  # the sign is of half a second ago, and a busy machine holds a loop up
+        seen.append(command("status", str(live.config), "--json"))
+        return json.loads(seen[-1].stdout)["wrong"] == []
+
+    wait_for(is_well, "the run to say that it is up")
+    done = seen[-1]
     assert done.returncode == 0, done.stdout
     status = json.loads(done.stdout)
-    assert (status["state"], status["wrong"], status["open_orders"]) == ("running", [], RESTS)
+    assert (status["state"], status["open_orders"]) == ("running", RESTS)
     assert status["fills"] is None, "nobody knows which are this run's"
     assert "[observe] page" in done.stderr
     assert live.end() == Exit.OK

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from fairlead.engine.observe.assumptions import plain
 from fairlead.engine.observe.page import rows
-from fairlead.engine.observe.page.status import losses_of, unknown_orders
-from fairlead.engine.observe.page.wrong import wrong_of
+from fairlead.engine.observe.page.status import losses_of, unknown_orders, wrong_now
 
 if TYPE_CHECKING:
     from fairlead.engine.observe.page.snapshot import Snapshot
@@ -35,8 +34,7 @@ class Since:
 
 def wrongs(sources: Sources) -> list[Wrong]:
     """The page's reasons why not all is well."""
-    now_ns = sources.now_ns()
-    return wrong_of(sources, now_ns, list(losses_of(sources)), unknown_orders(sources))
+    return wrong_now(sources, sources.now_ns())
 
 
 def summary(sources: Sources, snapshot: Snapshot, worth: Worth, since: Since | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fairlead.engine.kill.account import TradedAccount
+from fairlead.engine.kill.bare import BareLook
 from fairlead.engine.orders.model import Finding
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Sources:
         self.cache: Any = None
         self.alerts: Alerts | None = None
         self.loop_lag_ns = 0  # the last that was measured
+        self.bare: dict[str, BareLook] = {}  # by venue
 
     @property
     def gate(self) -> RiskGate | None:

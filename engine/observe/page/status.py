@@ -49,10 +49,7 @@ def status_of(
         started_ns=sources.started_ns,
         now_ns=now_ns,
         is_controlled=is_controlled,
-        wrong=[
-            msgspec.structs.replace(one, text=redact(one.text), about=redact(one.about))
-            for one in wrong_of(sources, now_ns, losses, unknown)
-        ],
+        wrong=wrong_now(sources, now_ns),
         strategies=[one.id for one in config.strategies] if sources.trades else [],
         venues=list(config.venues),
         accounts=accounts_of(sources),
@@ -85,6 +82,15 @@ def status_of(
         ],
         loop_lag_ms=round(sources.loop_lag_ns / 1e6, 1),
     )
+
+
+def wrong_now(sources: Sources, now_ns: int) -> list[told.Wrong]:
+    """Empty: all is well."""
+    found = wrong_of(sources, now_ns, list(losses_of(sources)), unknown_orders(sources))
+    return [
+        msgspec.structs.replace(one, text=redact(one.text), about=redact(one.about))
+        for one in found
+    ]
 
 
 def unknown_orders(sources: Sources) -> int:

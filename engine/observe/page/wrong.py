@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from fairlead.engine.kill.bare import Bare, BareLook
 from fairlead.engine.observe.page.told import LossTold, Wrong
+from fairlead.engine.orders.journal_reads import JournalError
 from fairlead.engine.status import BookState, StreamState
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ def wrong_of(sources: Sources, now_ns: int, losses: list[LossTold], unknown: int
     found = [
         *_stops(sources),
         *_flattened(sources),
+        *_bare(sources),
         *_orders(sources, unknown),
         *_streams(sources, now_ns),
         *_clocks(sources),
@@ -95,6 +98,29 @@ def _flattened(sources: Sources) -> Iterator[Wrong]:
                 f"though it is cleared: {', '.join(names)}",
                 str(scope),
             )
+
+
+def _bare(sources: Sources) -> Iterator[Wrong]:
+    if sources.kills is None or not sources.is_real or sources.state() != "running":
+        return  # a journal is closed before the run is over
+    in_force = sources.kills.in_force()
+    for account in sources.accounts:
+        if account.desk is None:  # it is not recovered yet
+            continue
+        key = account.venue.lower()
+        look = sources.bare.get(key)
+        if look is None:
+            look = sources.bare[key] = BareLook(account.journal, key, account.account)
+        try:
+            yield from map(of_bare, look.now(in_force))
+        except JournalError as error:
+            yield _bad("JOURNAL", f"{error.code}: {error.message}", key)
+
+
+def of_bare(bare: Bare) -> Wrong:
+    """A position that a kill has left without its stop."""
+    text = f"{bare}, and no other lives; close it, or see to it that its strategy sends one"
+    return _bad("NO-STOP", text, f"{bare.strategy} {bare.instrument}")
 
 
 def _orders(sources: Sources, unknown: int) -> Iterator[Wrong]:

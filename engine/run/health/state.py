@@ -20,7 +20,14 @@ from fairlead.engine.run.health.found import Check, Trouble, check
 from fairlead.engine.run.readiness import unwritable
 from fairlead.engine.secrets import redact
 
-PRIVATE = ("*.journal.sqlite*", "*.risk.json", "*.clear.json", "page*.token", "kill-switch/*")
+PRIVATE = (
+    "*.journal.sqlite*",
+    "*.risk.json",
+    "*.clear.json",
+    "*.sign.json",
+    "page*.token",
+    "kill-switch/*",
+)
 WHOLE_BYTES_MAX = 256 * 1024 * 1024  # of a journal whose every checksum is read
 OTHERS_READ, OTHERS_WRITE = 0o077, 0o022
 

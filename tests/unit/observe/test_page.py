@@ -43,7 +43,7 @@ class Account:
         self.live: list[LiveOrder] = []
         self.lost: list[LiveOrder] = []
         self.findings: list[Any] = []
-        self.journal = SimpleNamespace(positions=list)
+        self.journal = SimpleNamespace(positions=list, last_note=lambda *_: None)
 
     def live_orders(self) -> list[LiveOrder]:
         return list(self.live)

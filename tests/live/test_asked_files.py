@@ -1,0 +1,93 @@
+"""`fairlead status` of a run without a page: by its files it says what the page would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fairlead.engine.errors import Exit
+from tests.live.blocked_run import Run
+from tests.live.desk import Desk
+from tests.live.stopped_once import once
+from tests.support import configs
+from tests.support.processes import command, wait_for
+
+pytestmark = pytest.mark.slow
+HELD = "0.000999"  # less the buyer's fee
+STUCK = "[run]\nstuck_secs = 1\nstop_timeout_secs = 30\n"
+
+
+def asked(config: Path) -> tuple[int, str]:
+    """The exit code, and all in one line."""
+    done = command("status", str(config))
+    return done.returncode, " ".join(done.stdout.split())
+
+
+def status(live: Run) -> tuple[int, str]:
+    return asked(live.config)
+
+
+def test_a_loop_that_stands_still_is_not_well(live: Run) -> None:
+    live.more = configs.ROOMY + STUCK
+    live.start({"goes_on": False, "rests": 1, "block_secs": 600})
+    live.at_least(1)
+    wait_for(lambda: status(live)[1].startswith("all is well"), "the run to be up")
+    live.block()
+    wait_for(lambda: status(live)[0] == Exit.TIMED_OUT, "the sign to be old")
+    text = status(live)[1]
+    assert text.startswith("NOT WELL: ")
+    assert "the run's loop has given no sign for" in text
+    live.release()
+    wait_for(lambda: "no sign" not in status(live)[1], "the loop to turn")
+    live.end()
+    assert not list((live.folder / "state").glob("*.sign.json"))
+
+
+def test_what_was_flattened_is_told_after_the_clear(live: Run) -> None:
+    live.start({"goes_on": False, "buys": 1, "rests": 1})
+    live.at_least(2)
+    wait_for(lambda: live.held() > 0, "the buy to be journaled")
+    assert live.kill("all", "--action", "flatten")["is_clean"]
+    wait_for(lambda: "kill switch" in live.log.read_text(), "the run to see it")
+    assert status(live)[0] == Exit.KILLED
+    live.kill("all", "--clear", "--reason", "looked at")
+    wait_for(lambda: "FLATTENED" in status(live)[1], "the word")
+    code, text = status(live)
+    assert code == Exit.KILLED
+    assert f"until a new run is started, though it is cleared: {live.instrument}" in text
+    assert live.end() == Exit.OK
+
+
+def test_a_run_that_can_give_no_sign_is_not_called_well(live: Run) -> None:
+    live.start({"goes_on": False, "rests": 1})
+    live.at_least(1)
+    (sign,) = (live.folder / "state").glob("*.sign.json")
+    beside = sign.with_name(f".{sign.name}.new")
+    beside.mkdir()  # so that nothing is written there
+    sign.unlink()
+    wait_for(lambda: "SIGN: " in live.log.read_text(), "the word in the log")
+    code, text = status(live)
+    assert (code, text.split(":")[0]) == (Exit.OK, "LOOK")
+    assert "were not looked at" in text
+    beside.rmdir()
+    wait_for(lambda: status(live)[1].startswith("all is well"), "a sign again")
+    assert live.end() == Exit.OK
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+def test_a_position_that_a_kill_left_without_its_stop_is_told(desk: Desk, is_up: bool) -> None:
+    config = once(desk)
+    process = desk.start("live", config)
+    wait_for(lambda: sorted(desk.states()) == ["FILLED", "WAITING"], "a stop under what is held")
+    wait_for(lambda: asked(config)[1].startswith("all is well"), "a run whose stop lives")
+    done = command("kill", "all", "--config", str(config))
+    assert done.returncode == 0, done.stdout + done.stderr
+    wait_for(lambda: sorted(desk.states()) == ["CANCELED", "FILLED"], "the run to have booked it")
+    assert command("kill", "all", "--clear", "--reason", "x", "--config", str(config)).stdout
+    if not is_up:
+        assert desk.stop(process) == 0
+    code, text = asked(config)
+    assert code == Exit.KILLED
+    assert f"NO-STOP S-1 holds {HELD} of BTC_USDT.OCEANEX without a stop" in text
+    assert "was cancelled by the kill of all" in text

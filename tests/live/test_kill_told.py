@@ -1,0 +1,47 @@
+"""The kill's last line beside a run that lives, and is often the first to act."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fairlead.engine.errors import Exit
+from tests.live.desk import INSTRUMENT, Desk
+from tests.live.stopped_once import once
+from tests.support.processes import command, wait_for
+
+pytestmark = pytest.mark.slow
+HELD = "0.000999"  # less the buyer's fee
+
+
+@pytest.fixture
+def config(desk: Desk) -> Path:
+    """Of a run that is up, holds a position, and a stop under it."""
+    made = once(desk)
+    desk.start("live", made)
+    wait_for(lambda: sorted(desk.states()) == ["FILLED", "WAITING"], "a stop under what is held")
+    return made
+
+
+def killed(config: Path, *more: str) -> list[str]:
+    done = command("kill", "all", *more, "--config", str(config))
+    assert done.returncode == Exit.OK, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_position_that_stays_without_its_stop_is_named(config: Path) -> None:
+    *lines, last = killed(config)
+    assert last.startswith("oceanex: 1 orders gone, 0 left"), "whoever cancelled it"
+    assert "; 1 positions stay, 1 WITHOUT A STOP" in last
+    assert f"{INSTRUMENT} position {HELD} of S-1 stays: ITS STOP IS GONE" in lines
+
+
+def test_what_a_flatten_closed_is_told_whoever_closed_it(config: Path) -> None:
+    *lines, last = killed(config, "--action", "flatten")
+    assert last.startswith("oceanex: 1 orders gone, 0 left")
+    by_command = f"{INSTRUMENT} position {HELD}: flat" in lines and "1 of 1 positions flat" in last
+    by_run = re.search(rf"; the run itself sold {HELD} of {INSTRUMENT}", last)
+    assert by_command or by_run, last
+    assert "stay" not in last
