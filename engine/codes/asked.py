@@ -16,6 +16,15 @@ ASKED: dict[str, Code] = {
         "the page of the run did not answer, or not as it should",
         "`--files` answers from the files; look at the run's log",
     ),
+    "NO-SIGN": Code(
+        "a run is up, and has given no sign of how it is: only its files were looked at",
+        "look at its log, and whether its state folder can be written",
+    ),
+    "NO-STOP": Code(
+        "a strategy holds a position whose protective stop a kill has cancelled, and no other lives",
+        "close it (`fairlead kill strategy ID --action flatten`), or see to it that its strategy "
+        "sends a stop",
+    ),
     "LAST-RUN": Code("the last run did not end well", "its outcome stands in the line"),
     "LOG-NONE": Code("no run of this config has left a log", "start one, or name its `--mode`"),
     "LOG-READ": Code("the log can't be read", "its mode and owner; the line has the reason"),

@@ -122,6 +122,10 @@ def test_a_start_that_is_refused_is_told(live: Run, hook: Hook) -> None:
     assert live.end() == Exit.OK
 
 
+def _warned(page: PageOf, code: str) -> list[str]:
+    return [one["text"] for one in page.get("warnings") if one["code"] == code]
+
+
 def test_a_dead_endpoint_delays_no_order_and_is_told(live: Run) -> None:
     dead = Dead()
     with open_people(dead):
@@ -132,8 +136,8 @@ def test_a_dead_endpoint_delays_no_order_and_is_told(live: Run) -> None:
         before = len(live.orders())
         live.at_least(before + 50)
         wait_for(lambda: "ALERTS" in page.wrong(), "the page's reason")
-        rows = [one["text"] for one in page.get("warnings") if one["code"] == "ALERTS"]
-        assert "do not arrive at dead" in rows[0]
+        wait_for(lambda: _warned(page, "ALERTS"), "the page's warning, which is of a later look")
+        assert "do not arrive at dead" in _warned(page, "ALERTS")[0]
         _, metrics = page.ask("/metrics")
         assert 'fairlead_alerts_sent_total{endpoint="dead"} 0.0' in metrics
         assert 'fairlead_alerts_failed_total{endpoint="dead"} 0.0' not in metrics

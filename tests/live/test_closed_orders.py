@@ -65,7 +65,8 @@ def test_nothing_changes_but_the_cache(tmp_path: Path, key: str) -> None:
             assert all(name.startswith(("S-", "O-")) for name in seen["others"]), seen
             true = sum((Decimal(one["quantity"]) for one in fills), Decimal(0))
             assert figures["fills"] == len(fills)
-            assert Decimal(seen["filled"]) == true
+            unheard = true - Decimal(seen["filled"])  # of the order that was on its way at the stop
+            assert unheard in (0, Decimal(fills[-1]["quantity"]))
             assert figures["orders"] == sum(figures["orders_by_status"].values())
             whole_and_told(tmp_path, figures)
             paid = [Decimal(one["fee"]) for one in fills if one["fee_currency"] == "BTC"]

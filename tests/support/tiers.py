@@ -26,6 +26,9 @@ KEPT = (
     "tests/documents/test_commands.py::test_every_command_of_the_readme",
     "tests/live/test_native.py::test_a_kill_9_and_a_restart_double_nothing",
     "tests/simulation/test_simulate.py::test_ten_sessions_of_each_venue_break_no_promise",
+    "tests/unit/codes/test_codes.py::test_every_code_of_the_source_has_a_row_and_every_row_a_code",
+    "tests/unit/test_identifiers.py::test_no_other_file_makes_them",
+    "tests/unit/test_public_names.py::test_no_text_names_a_module_without_its_package",
     "tests/venues/mudawyl/test_live.py::test_after_a_kill_a_restart_reconciles_all_legs",
 )
 

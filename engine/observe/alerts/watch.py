@@ -173,10 +173,15 @@ class Alerting:
 
     def _sample(self) -> None:
         now = time.monotonic()
-        if self._snapshot is not None and now - self._worth_at >= WORTH_SECS:
+        if not self._worth or now - self._worth_at >= WORTH_SECS:
+            self._reckon()
+            self._worth_at = now
+
+    def _reckon(self) -> None:
+        """What the accounts are worth now; of one that has no mark what it last was."""
+        if self._snapshot is not None:
             with contextlib.suppress(RuntimeError):  # NautilusTrader lends its cache: next time
-                self._worth = self._snapshot.worth() or self._worth
-                self._worth_at = now
+                self._worth = {**self._worth, **self._snapshot.worth()}
 
     def _found(self) -> Iterable[Wrong]:
         """What comparisons of accounts have found since the last look."""
@@ -216,6 +221,7 @@ class Alerting:
     def _whole(self) -> str:
         if self._sources is None or self._snapshot is None:
             return "nothing was traded"
+        self._reckon()
         told = texts.ended(self._sources, self._snapshot, self._worth)
         return f"{told}\nalerts in the whole run: {self._rules.told}"
 
