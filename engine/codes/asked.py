@@ -21,7 +21,7 @@ ASKED: dict[str, Code] = {
         "look at its log, and whether its state folder can be written",
     ),
     "NO-STOP": Code(
-        "a strategy holds a position whose protective stop a kill has cancelled, and no other lives",
+        "a strategy holds a position whose stop a kill has cancelled, and no other lives",
         "close it (`fairlead kill strategy ID --action flatten`), or see to it that its strategy "
         "sends a stop",
     ),
