@@ -144,6 +144,9 @@ def _show(found: Sensitivity) -> None:
         cells = (*amounts, str(one.orders), str(one.fills), Path(one.run).name)
         table.add_row(one.name, *(Text(cell) for cell in cells))
     result_console().print(table)
+    for one in found.cases:
+        if one.ended:
+            typer.echo(f"ended     {one.name}: by its strategy at {one.ended}")
     for words in found.hangs_on():
         typer.echo(f"hangs on  {words}")
     for code, spread in found.spreads().items():

@@ -385,11 +385,15 @@ def _show(
     table = Table(
         "trial", *(one.name for one in plan.params), plan.metric, "fills", *names, box=None
     )
+    any_ended = any(one.outcome.figures.get("ended") for one in ranked[:SHOWN])
+    if any_ended:
+        table.add_column("ended by its strategy")
     for one in ranked[:SHOWN]:
         given = (one.values[param.key] for param in plan.params)
         fills = str(one.outcome.figures["fills"])
         guess = [f"~{guesses[one.number][name]:,.6g}" for name in names]
-        table.add_row(str(one.number), *given, f"{one.value:,.6g}", fills, *guess)
+        ended = [one.outcome.figures.get("ended") or "no"] if any_ended else []
+        table.add_row(str(one.number), *given, f"{one.value:,.6g}", fills, *guess, *ended)
     console = result_console()
     console.print(table)
     failed = [one for one in trials if one.outcome.error]

@@ -27,7 +27,7 @@ from fairlead.engine.research.trials import Registry, key_of
 SWEEP_FILE, ROWS_FILE, PARQUET_FILE = "sweep.json", "trials.json", "trials.parquet"
 SCREEN_FILE = "screened.json"  # figures of no trial
 FIRST = ("trial", "value", "error", "exit_code")  # columns
-TEXTS = frozenset({"error", "orders_digest", "inputs", "data"})
+TEXTS = frozenset({"error", "ended", "orders_digest", "inputs", "data"})
 ID_CHARS = 10
 _OUTCOME = tuple(Outcome.__struct_fields__)
 

@@ -33,6 +33,7 @@ HTML_FILE = "sweep.html"
 BEST = 5  # whose profit and loss is drawn
 LISTED = 30  # trials in the table
 PBO_LOW, PBO_HIGH = 0.1, 0.5  # green, and red
+ENDED = "ended: when and why a trial's strategy ended it; it stays at what it had brought by then"
 DRAWN_MAX = 5000  # trials in a picture, the first
 SCALE = [[0, RED], [0.5, "#e8e3d3"], [1, GREEN]]
 
@@ -346,18 +347,20 @@ def _walked(page: Page, plan: Plan, steps: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _listed(plan: Plan, ranked: Sequence[Trial]) -> str:
-    head = ["trial", *(one.name for one in plan.params), plan.metric, "fills", "orders"]
+    head = ["trial", *(one.name for one in plan.params), plan.metric, "fills", "orders", "ended"]
     rows = [
         [
             str(one.number),
             *(one.values[param.key] for param in plan.params),
             number(one.value),
             *(number(one.outcome.figures.get(name)) for name in ("fills", "orders")),
+            one.outcome.figures.get("ended") or "no",
         ]
         for one in ranked[:LISTED]
     ]
     more = len(ranked) - LISTED
-    return table(head, rows) + note(f"and {more} more" if more > 0 else "")
+    told = f"{note(f'and {more} more' if more > 0 else '')}{note(ENDED)}"
+    return table(head, rows) + told
 
 
 def _screened(plan: Plan, screen: Mapping[str, Any]) -> str:

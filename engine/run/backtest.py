@@ -85,9 +85,12 @@ Progress = Callable[[float], None]
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished backtest. `node` is open: its cache and reports can be read until `dispose`."""
+    """A finished backtest. `node` is open: its cache and reports can be read until `dispose`.
+
+    `ended` says when a strategy ended it before its data was over, and why; empty: none did."""
 
     summary: RunSummary
+    ended: str
     node: Any
     parts: Parts
     loaded: LoadedConfig
@@ -266,7 +269,26 @@ def _run(
         events=result.iterations - node.shown_count(node.end_ns),
         wall_secs=wall_secs,
     )
-    return RunResult(summary=summary, node=node, parts=parts, loaded=loaded, marks=marks)
+    return RunResult(
+        summary=summary,
+        ended=_ended(selection, parts, node),
+        node=node,
+        parts=parts,
+        loaded=loaded,
+        marks=marks,
+    )
+
+
+def _till(selection: Selection, node: Engine) -> int:
+    """The end of what was run."""
+    start_ns, end_ns = selection.range_ns
+    return min(node.end_ns or start_ns, end_ns)
+
+
+def _ended(selection: Selection, parts: Parts, node: Engine) -> str:
+    till = _till(selection, node)
+    is_whole = node.is_cut or not node.is_ended or till >= selection.range_ns[1]
+    return "" if is_whole else f"{utc(till)}: {parts.run_state.stop_reason}"
 
 
 def _marking(marks: Marks, state: RunState, selection: Selection) -> MarksActor:
@@ -434,9 +456,9 @@ def _summarize(
     names = [source.id for source in selection.sources]
     start_ns, end_ns = selection.range_ns
     end, cut = ending(parts.run_state), []
-    till = min(node.end_ns or start_ns, end_ns)
-    if node.is_cut or (node.is_ended and till < end_ns):
-        words = f"STRATEGY-ENDED: the run ended at {utc(till)}: {parts.run_state.stop_reason}"
+    ended = _ended(selection, parts, node)
+    if node.is_cut or ended:
+        till, words = _till(selection, node), f"STRATEGY-ENDED: the run ended at {ended}"
         if node.is_cut:
             words = f"INTERRUPTED: ended by {node.interrupts.name} at {utc(till)}"
             end = end if end[0] else (Exit.INTERRUPTED, words)

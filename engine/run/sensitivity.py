@@ -40,7 +40,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one case. `net` and `fees` are by currency, `run` is the folder that is kept of it."""
+    """Of one case. `net` and `fees` are by currency, `run` is the folder that is kept of it,
+    `ended` says when and why its strategy ended it before its data was over."""
 
     name: str
     changes: dict[str, str] = {}
@@ -49,6 +50,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     orders: int = 0
     fills: int = 0
     run: str = ""
+    ended: str = ""
     why: str = ""
 
 
@@ -186,6 +188,7 @@ def _run(
         orders=summary.orders,
         fills=summary.fills,
         run=folder,
+        ended=result.ended,
     )
     return outcome, summary
 

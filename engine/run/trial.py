@@ -27,7 +27,7 @@ from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.observe.account import Account
 from fairlead.engine.observe.assumptions import canonical, digest, versions
 from fairlead.engine.observe.assumptions import plain as exact
-from fairlead.engine.research.marks import Marks, Top
+from fairlead.engine.research.marks import Top, last_known
 from fairlead.engine.research.numbers import drawdown
 from fairlead.engine.research.pool import Job, Outcome, Task
 from fairlead.engine.research.space import Values, keys_of
@@ -186,14 +186,20 @@ class Trials:
 def outcome(result: RunResult, data: Prepared) -> Outcome:
     """Of a run that is not closed yet. The prices of one that ran to its end are kept in `data`."""
     summary = result.summary
+    is_whole = not (result.node.is_cut or result.ended)
     marks = data.marks
     if marks is None:
         marks = result.marks
         marks.finish(summary.end_ns)
-        if not result.node.is_cut and summary.end_ns == data.selection.range_ns[1]:
+        if is_whole:
             data.marks = marks
-    span = (summary.start_ns, summary.end_ns)
-    pnl = slices(result.cache, result.loaded.config.instruments, marks, span)
+    tops = marks.valued()
+    if not is_whole:
+        tops = _until(summary.end_ns, tops, result.cache)
+    # Of one that its strategy ended, all of the data's: it has been tried over that time.
+    whole = data.selection.range_ns
+    span = (summary.start_ns, summary.end_ns) if result.node.is_cut else whole
+    pnl = slices(result.cache, result.loaded.config.instruments, tops, span)
     assumed = summary.assumptions
     assert assumed is not None, "a backtest has assumptions"
     figures: dict[str, Any] = {
@@ -214,6 +220,7 @@ def outcome(result: RunResult, data: Prepared) -> Outcome:
         figures[f"pnl_drawdown.{code}"] = drawdown([0.0, *values])[0]
         figures[f"ratio.{code}"] = ratio(values)
     figures |= {
+        "ended": result.ended or None,
         "orders_digest": summary.orders_digest,
         "inputs": assumed.inputs,
         "data": None if assumed.data is None else assumed.data.sha256,
@@ -235,15 +242,27 @@ def ratio(pnl: Sequence[float]) -> float | None:
     return fmean(moves) / deviation if deviation else None
 
 
+def _until(end_ns: int, tops: Mapping[str, Sequence[Top]], cache: Any) -> dict[str, list[Top]]:
+    """Without those of the time after a run's end: what is held then is worth so from there on."""
+    found = {}
+    for name, of in tops.items():
+        found[name] = [top for top in of if top.ts < end_ns]
+        if (known := last_known(cache, InstrumentId.from_str(name))) is not None:
+            found[name].append(Top(end_ns, *known))
+    return found
+
+
 def slices(
-    cache: Any, instruments: Sequence[str], marks: Marks, span_ns: tuple[int, int]
+    cache: Any,
+    instruments: Sequence[str],
+    tops: Mapping[str, Sequence[Top]],
+    span_ns: tuple[int, int],
 ) -> dict[str, list[float]]:
     """Profit and loss after each of SLICES equal parts of the time, by quote currency, at the mids
-    that were known then, after fees."""
+    that were known then (`tops`, by instrument), after fees."""
     ids = {name: cache.instrument(InstrumentId.from_str(name)) for name in instruments}
     accounts = {name: Account(known) for name, known in ids.items() if known is not None}
     fills = _fills(cache)
-    tops = marks.valued()
     times = {name: [top.ts for top in of] for name, of in tops.items()}
     begin, end = span_ns
     found: dict[str, list[float]] = {one.quote: [] for one in accounts.values()}
