@@ -398,9 +398,10 @@ def _say_flattened(
                     "venue of NautilusTrader's own; the run that is up trades on with what it holds"
                 )
             else:
+                whose = f" of {kill.scope}" if kill.scope.kind == "strategy" else ""
                 _say(
-                    f"{one.venue} {one.name}: what {kill.scope} flattened is not traded on by the "
-                    f"run that is up (process {pid}): stop it and start a new one"
+                    f"{one.venue} {one.name}: the run that is up (process {pid}) sends no order"
+                    f"{whose} any more, as that was flattened: stop it and start a new one"
                 )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -26,6 +26,7 @@ from fairlead.engine.files import make_folder, sync, write_whole
 FOLDER = "kill-switch"  # within state_dir
 KILL_BYTES_MAX = 64 * 1024
 REASON_CHARS_MAX = 500
+PAST_MAX = 16  # kills that a word names: what ended since a run looked last is among them
 # Folder times move in steps (4 ms on Linux, 2 s at worst): a change this young is read again.
 SETTLED_NS = 2_500_000_000
 _SUFFIX = ".json"
@@ -91,12 +92,16 @@ class Kill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cleared(msgspec.Struct, frozen=True, kw_only=True):
-    """A person's word that a scope's kills of until then are over."""
+    """A person's word that a scope's kills of until then are over.
+
+    `kills` are the newest that such words have ended, for a run that saw none of them.
+    """
 
     scope: Scope
     reason: str
     by: str
     ts_ns: int
+    kills: tuple[Kill, ...] = ()
 
 
 class KillStateError(FairleadError):
@@ -135,9 +140,13 @@ class KillState:
         # In force in this process only: the disk refused them, or lost their files.
         # A dict, as a signal handler adds to it in the midst of a look.
         self._unwritten: dict[Kill, None] = {}
-        # By scope: what this process has flattened, and does not trade on with, cleared or not
+        # By scope: what was flattened under this process, which does not trade on with it,
+        # cleared or not; nothing where no kill closes positions, as on paper
         self.flattened: dict[str, Kill] = {}
+        self._closes = False
         self.kept: frozenset[str] = frozenset()  # venue keys where no kill closes positions
+        self._words: tuple[Cleared, ...] = ()
+        self._before: frozenset[Kill] | None = None  # that were over at the first look
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -162,15 +171,25 @@ class KillState:
         word = self._word(kill.scope)
         return word if word is not None and word.ts_ns >= kill.ts_ns else None
 
+    def past(self) -> list[tuple[Kill, Cleared]]:
+        """Kills that a person has ended since this process looked first, and by what word.
+
+        Also those that came and went while it did not look.
+        """
+        before = self._before or frozenset()
+        return [(kill, word) for word in self._words for kill in word.kills if kill not in before]
+
     def _word(self, scope: Scope) -> Cleared | None:
         """The last word that ended a kill of the scope."""
-        path = os.path.join(self._folder, _CLEARED + scope.file_name)
+        word = self._word_in(_CLEARED + scope.file_name)
+        return word if word is not None and word.scope == scope else None
+
+    def _word_in(self, name: str) -> Cleared | None:
         try:
-            with open(path, "rb") as file:
-                word = _decode_cleared(file.read(KILL_BYTES_MAX))
+            with open(os.path.join(self._folder, name), "rb") as file:
+                return _decode_cleared(file.read(KILL_BYTES_MAX))
         except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
             return None
-        return word if word.scope == scope else None
 
     def _written(self) -> tuple[Kill, ...]:
         try:
@@ -230,6 +249,10 @@ class KillState:
         for kill in found.values():
             self._unwritten.pop(kill, None)  # its file is back
         self._by_name, self._inode = found, inode
+        if self._before is None:
+            self._before = frozenset(kill for word in self._words for kill in word.kills)
+        if self._closes:
+            self._flatten(found.values())
         self._kills = tuple(
             sorted(found.values(), key=lambda k: (SCOPE_KINDS.index(k.scope.kind), k.scope.key))
         )
@@ -245,6 +268,16 @@ class KillState:
             if kill.scope.covers(strategy=strategy, venue=venue, account=account):
                 return kill
         return None
+
+    def closes_positions(self) -> None:
+        """From now on: a kill that flattens is one of `flattened`, however soon it is cleared."""
+        self._closes = True
+        self._flatten(self.in_force())
+
+    def _flatten(self, kills: Iterable[Kill]) -> None:
+        for kill in (*kills, *(kill for kill, _ in self.past())):
+            if kill.action is Action.FLATTEN:
+                self.flattened[str(kill.scope)] = kill
 
     def flattened_of(self, strategy: str, instrument: str) -> Kill | None:
         """The kill that had this process flatten what such an order would trade, or None."""
@@ -270,16 +303,15 @@ class KillState:
     def _read(self) -> dict[str, Kill]:
         """The kills by their file's name; a folder that can't be listed is one without a name."""
         try:
-            names = [
-                name
-                for name in os.listdir(self._folder)
-                if not name.startswith((_TEMPORARY, _CLEARED))
-            ]
+            every = os.listdir(self._folder)
         except OSError as error:
             if _is_nothing(self._folder, error):
                 return {}
             why = error.strerror or "unknown error"
             return {_FOLDER_ITSELF: self._unreadable(self._folder, why)}
+        words = (self._word_in(name) for name in every if name.startswith(_CLEARED))
+        self._words = tuple(word for word in words if word is not None)
+        names = [name for name in every if not name.startswith((_TEMPORARY, _CLEARED))]
         return {name: kill for name in names if (kill := self._read_one(name)) is not None}
 
     def _read_one(self, name: str) -> Kill | None:
@@ -395,10 +427,21 @@ class KillState:
         Files that can't be understood count as a kill of everything: clearing `all` removes them,
         and nothing narrower does. Raises KillStateError.
         """
-        over = [kill.ts_ns for kill in self.in_force() if kill.scope == scope]
-        ts_ns = max([self._now_ns(), *over])  # a clock may have been set back since
+        over = [kill for kill in self.in_force() if kill.scope == scope]
+        # A clock may have been set back since
+        ts_ns = max([self._now_ns(), *(kill.ts_ns for kill in over)])
         is_known = self._known(scope) is not None
-        self._say(Cleared(scope=scope, reason=reason[:REASON_CHARS_MAX], by=by, ts_ns=ts_ns))
+        before = self._word(scope)
+        past = () if before is None else before.kills
+        past += tuple(kill for kill in over if kill.is_readable and kill not in past)
+        word = Cleared(
+            scope=scope,
+            reason=reason[:REASON_CHARS_MAX],
+            by=by,
+            ts_ns=ts_ns,
+            kills=past[-PAST_MAX:],
+        )
+        self._say(word)
         names = [scope.file_name] if scope.kind == "all" or is_known else []
         if scope.kind == "all" and os.path.isdir(self._folder):
             names += [

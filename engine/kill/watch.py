@@ -24,7 +24,7 @@ from fairlead.engine.kill.account import Markets, TradedAccount
 from fairlead.engine.kill.flatten import Flattener, FlattenLock
 from fairlead.engine.kill.halts import RunHalts
 from fairlead.engine.kill.records import KillRecord, note
-from fairlead.engine.kill.state import ALL, Action, Kill, KillState
+from fairlead.engine.kill.state import ALL, Action, Cleared, Kill, KillState
 from fairlead.engine.kill.switch import NEW_RUN, KillSwitch
 from fairlead.engine.orders import permit
 from fairlead.engine.orders.desk import OrderDesk
@@ -104,6 +104,7 @@ class KillWatch:
         self._markets = markets
         self._now_ns = now_ns
         self._told: tuple[Kill, ...] = ()
+        self._over: set[Kill] = set()  # whose end was told
         self._lost: list[Kill] = []
         self._ready: dict[str, float] = {}  # venue -> when its next flatten may start
         self._tries: dict[str, int] = {}
@@ -151,7 +152,12 @@ class KillWatch:
         self._halts.look()
         kept = (one.venue.lower() for one in self._trading if not one.can_flatten)
         self._state.kept = frozenset(kept)
+        if self._trading:
+            self._state.closes_positions()
         kills = self._state.in_force()
+        for kill, word in self._state.past():
+            if kill not in self._over and kill not in self._told:
+                self._tell_missed(kill, word)
         if kills != self._told:
             self._tell(kills)
         self._put_back()
@@ -182,7 +188,6 @@ class KillWatch:
                 self._status.problem(self._now_ns(), "KILLED", str(kill))
                 self._note(KillRecord(kill=kill))
             if kill.action is Action.FLATTEN and self._trading:
-                self._state.flattened[str(kill.scope)] = kill
                 self._tell_not_flat()
         for kill in self._told:
             if kill not in kills:
@@ -192,12 +197,24 @@ class KillWatch:
                     what = "another kill took the place of" if is_other else "it can be read again"
                     logger.warning("%s: %s", what, kill)
                     continue
-                logger.warning("cleared by %s: %s: %s", word.by, word.reason, kill)
-                if str(kill.scope) in self._state.flattened:
-                    logger.error("FLATTENED: what the kill of %s closed: %s", kill.scope, NEW_RUN)
-                self._note(KillRecord(kill=kill, cleared=word))
+                self._tell_cleared(kill, word)
         self._status.gauges["kill_switch"] = "; ".join(str(kill) for kill in kills)
         self._told = kills
+
+    def _tell_cleared(self, kill: Kill, word: Cleared) -> None:
+        self._over.add(kill)
+        logger.warning("cleared by %s: %s: %s", word.by, word.reason, kill)
+        if str(kill.scope) in self._state.flattened:
+            logger.error("FLATTENED: what the kill of %s closed: %s", kill.scope, NEW_RUN)
+        self._note(KillRecord(kill=kill, cleared=word))
+
+    def _tell_missed(self, kill: Kill, word: Cleared) -> None:
+        """It was in force and is over, and this loop stood still meanwhile: other processes acted
+        on it."""
+        logger.error("%s; it came, and was cleared, while this run did not look", kill)
+        self._status.problem(self._now_ns(), "KILLED", str(kill))
+        self._note(KillRecord(kill=kill))
+        self._tell_cleared(kill, word)
 
     def _tell_not_flat(self) -> None:
         for trading in self._trading:

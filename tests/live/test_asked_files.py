@@ -55,7 +55,7 @@ def test_what_was_flattened_is_told_after_the_clear(live: Run) -> None:
     wait_for(lambda: "FLATTENED" in status(live)[1], "the word")
     code, text = status(live)
     assert code == Exit.KILLED
-    assert f"until a new run is started, though it is cleared: {live.instrument}" in text
+    assert f"every order of {live.instrument} is refused until a new run is started" in text
     assert live.end() == Exit.OK
 
 

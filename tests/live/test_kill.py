@@ -189,7 +189,7 @@ def test_a_run_flattens_by_itself(live: Run) -> None:
     wait_for(lambda: "KILLED" not in page.wrong(), "the clear to be seen")
     told = command("status", str(live.config))
     assert told.returncode == Exit.KILLED, "it is not traded on with, and somebody has to know"
-    assert f"until a new run is started, though it is cleared: {live.instrument}" in " ".join(
+    assert f"every order of {live.instrument} is refused until a new run is started" in " ".join(
         told.stdout.split()
     )
     assert live.end() == Exit.OK
@@ -220,6 +220,36 @@ def test_after_a_clear_a_run_trades_on_but_not_with_what_it_flattened(live: Run)
     wait_for(lambda: _denials(live) > denials, "a denial")
     assert live.journaled(refused) == before
     assert len(live.orders()) == count
+    assert live.end() == Exit.OK
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stops", [True, False], ids=["stopped", "blocked"])
+def test_a_flatten_that_is_cleared_while_the_run_stands_still_is_not_traded_on(
+    live: Run, stops: bool
+) -> None:
+    before = live.btc()
+    live.start({"every_ms": 200, "buys": 1, "block_secs": BLOCK_SECS})
+    live.at_least(3)
+    wait_for(lambda: live.held() == live.btc() - before > 0, "the buy to be journaled")
+    assert live.process is not None
+    if stops:
+        wait_for(live.frozen, "a moment at which the run can be stopped")
+    else:
+        live.block()
+    assert live.kill("all", "--action", "flatten")["is_clean"]
+    live.kill("all", "--clear", "--reason", "looked at")
+    count = len(live.orders())
+    if stops:
+        live.process.send_signal(signal.SIGCONT)
+    live.release()
+    wait_for(lambda: "FLATTENED: what the kill of all closed" in live.log.read_text(), "the word")
+    denials = _denials(live)
+    wait_for(lambda: _denials(live) > denials, "a denial")
+    assert len(live.orders()) == count
+    assert 0 <= live.btc() - before < STEP
+    kinds = "SELECT kind FROM records WHERE kind LIKE 'KILL%' ORDER BY seq"
+    assert live.journaled(kinds) == [("KILL",), ("KILL-CLEARED",)]
     assert live.end() == Exit.OK
 
 

@@ -92,10 +92,11 @@ def _flattened(sources: Sources) -> Iterator[Wrong]:
             for name in sources.loaded.config.venues[account.venue.lower()].instruments
         ]
         if names and scope not in in_force:
+            what = f"strategy {scope.key}" if scope.kind == "strategy" else ", ".join(names)
             yield _bad(
                 "FLATTENED",
-                f"what the kill of {scope} flattened is not traded until a new run is started, "
-                f"though it is cleared: {', '.join(names)}",
+                f"every order of {what} is refused until a new run is started: the kill of {scope} "
+                "flattened it, which its clear does not undo",
                 str(scope),
             )
 

@@ -246,11 +246,11 @@ def test_a_clear_says_what_the_run_does_not_trade_on_with(tmp_path: Path) -> Non
     lock.write_text(f"{os.getpid()}\n")
     with lock.open():
         _, told = killed("--clear", "--reason", "x", "--config", str(path))
-    assert "is not traded on" in told
+    assert "any more, as that was flattened" in told
     assert f"process {os.getpid()}" in told
     killed("--action", "flatten", "--config", str(path))
     lock.unlink()
-    assert "not traded on" not in killed("--clear", "--reason", "x", "--config", str(path))[1]
+    assert "was flattened" not in killed("--clear", "--reason", "x", "--config", str(path))[1]
 
 
 def test_a_clear_says_that_a_venue_of_nautilustraders_own_closed_nothing(tmp_path: Path) -> None:
@@ -264,4 +264,4 @@ def test_a_clear_says_that_a_venue_of_nautilustraders_own_closed_nothing(tmp_pat
     with lock.open():
         _, told = killed("--clear", "--reason", "x", "--config", str(path))
     assert "closed no position" in told
-    assert "not traded on" not in told
+    assert "was flattened" not in told

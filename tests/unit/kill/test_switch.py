@@ -18,6 +18,7 @@ from fairlead.adapters.base.ratelimit import Rate, RateLimited, RateLimiter
 from fairlead.adapters.base.transport import HttpRequest, TransportError
 from fairlead.engine.kill.state import (
     ALL,
+    PAST_MAX,
     SETTLED_NS,
     Action,
     Kill,
@@ -73,7 +74,8 @@ def test_scopes(
 
 def test_what_this_run_has_flattened_is_refused_after_the_clear_too(state: KillState) -> None:
     switch, scope = KillSwitch(None, state), Scope("venue", "oceanex")
-    state.flattened[str(scope)] = engage(state, scope, Action.FLATTEN)
+    state.closes_positions()
+    engage(state, scope, Action.FLATTEN)
     state.clear(scope, **WORD)
     why = switch.reason("S-1", BTC)
     assert why is not None
@@ -85,6 +87,35 @@ def test_what_this_run_has_flattened_is_refused_after_the_clear_too(state: KillS
     assert again.reason("S-1", BTC) is None
     state.kept = frozenset({"oceanex"})  # a venue where a kill closes nothing: it is traded on
     assert switch.reason("S-1", BTC) is None
+
+
+def test_a_flatten_that_came_and_went_while_nobody_looked_is_refused_too(state: KillState) -> None:
+    """Whatever came after it: a run whose loop stood still knows it by the words that ended it."""
+    other, run = KillState(state.folder, ACCOUNTS), KillSwitch(None, state)
+    before = other.engage(ALL, Action.FLATTEN, reason="earlier", by="tests")
+    other.clear(ALL, **WORD)
+    state.closes_positions()
+    assert run.reason("S-1", BTC) is None, "what was over when the run began is not its own"
+    assert state.past() == []
+    flatten = engage(other, ALL, Action.FLATTEN)
+    other.clear(ALL, **WORD)
+    halt = engage(other, ALL, Action.HALT)
+    other.clear(ALL, **WORD)
+    why = run.reason("S-1", BTC)
+    assert why is not None
+    assert why.startswith("FLATTENED by kill switch (all, flatten)")
+    assert [kill for kill, _ in state.past()] == [flatten, halt]
+    assert before not in (flatten, halt)
+    paper = KillState(state.folder, ACCOUNTS)
+    assert KillSwitch(None, paper).reason("S-1", BTC) is None
+
+
+def test_the_words_of_many_kills_stay_short(state: KillState) -> None:
+    state.closes_positions()
+    for _ in range(3 * PAST_MAX):
+        engage(state, ALL, Action.HALT)
+        state.clear(ALL, **WORD)
+    assert len(state.past()) == PAST_MAX
 
 
 def test_a_kill_is_there_for_other_processes_and_after_a_restart(state: KillState) -> None:

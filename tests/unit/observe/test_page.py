@@ -250,15 +250,16 @@ def test_all_is_well_until_something_is_not(run: Run) -> None:
 def test_what_was_flattened_is_told_until_the_runs_end(
     run: Run, scope: Scope, covers: bool
 ) -> None:
-    kill = run.kills.engage(scope, Action.FLATTEN, reason="why", by="a test")
-    run.kills.flattened[str(scope)] = kill
+    run.kills.closes_positions()
+    run.kills.engage(scope, Action.FLATTEN, reason="why", by="a test")
     assert codes(run) == [("bad", "KILLED")], "one reason while it is in force"
     run.kills.clear(scope, reason="looked at", by="a test")
     assert codes(run) == ([("bad", "FLATTENED")] if covers else [])
     if covers:
         (found,) = wrong.wrong_of(run.sources, run.now_ns, [], 0)
-        assert f"not traded until a new run is started, though it is cleared: {NAME}" in found.text
-        assert str(scope) in found.text
+        what = "strategy S-1" if scope.kind == "strategy" else NAME
+        assert f"every order of {what} is refused until a new run is started" in found.text
+        assert f"the kill of {scope} flattened it" in found.text
     run.account.can_flatten = False  # one of NautilusTrader's own: nothing of it was closed
     assert codes(run) == []
 
