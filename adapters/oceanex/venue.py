@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from fairlead.adapters.base.listed import ListedAdapter, readable
 from fairlead.adapters.base.venue import (
     AdapterContext,
@@ -42,6 +44,7 @@ CAPABILITIES = Capabilities(
     batch_cancel_max=BATCH_CANCEL_MAX,
     batch_query_max=BATCH_QUERY_MAX,
     public_fees=True,
+    lists_stops=False,
 )
 
 
@@ -57,6 +60,9 @@ class OceanexAdapter(ListedAdapter):
         super().__init__(context, "OCEANEX")
         options: OceanexOptions = context.options
         self._options = options
+        self.capabilities = msgspec.structs.replace(
+            CAPABILITIES, lists_stops=options.lists_triggers
+        )
         signer = _signer(context.secrets, lambda: self.http.clock.earliest_ns(), options)
         self.http = OceanexHttp(
             options, context.http, signer, now_ns=context.now_ns, reads=context.reads

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from fairlead.adapters.base.listed import ListedAdapter, readable
 from fairlead.adapters.base.venue import (
     AdapterContext,
@@ -37,6 +39,7 @@ CAPABILITIES = Capabilities(
     held=HELD,
     trigger_sources=(TriggerSource.LAST, TriggerSource.TOUCH, TriggerSource.MID),
     hold_passed=True,
+    lists_stops=False,
 )
 
 
@@ -58,6 +61,9 @@ class PiexgoAdapter(ListedAdapter):
             )
         super().__init__(context, "PIEXGO")
         self._options = options
+        self.capabilities = msgspec.structs.replace(
+            CAPABILITIES, lists_stops=options.lists_triggers
+        )
         self._secrets = secrets
         self._early = EarlyOrders(int(options.early_order_secs * 1e9))
         prices = LastPrices()

@@ -203,6 +203,11 @@ RUNNING: dict[str, Code] = {
         "a kill's `--timeout` was over before all was proven; what is left is named",
         "kill again; [kill.md](kill.md)",
     ),
+    "STOPS-UNLISTED": Code(
+        "the venue's list leaves out stops that wait for a trigger, and no journal names any: a "
+        "kill could not look for them",
+        "put the journal in its place and kill again; look at the venue's own page",
+    ),
     "KILL-STATE": Code("a kill is not stored", "end the run; free or repair the disk; kill again"),
     "KILL-SIGNAL": Code(
         "a kill by signal (SIGUSR1) could not be carried out",

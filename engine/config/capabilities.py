@@ -41,6 +41,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     clears: bool
     bracket_targets: int
     cancels: bool
+    lists_stops: bool
     pays_positions: bool
     bar_minutes: tuple[int, ...]
     keyed_data: bool
@@ -74,6 +75,7 @@ def described(name: str, able: Capabilities, *, has_simulator: bool, keyed_data:
         clears=able.clears,
         bracket_targets=able.bracket_targets,
         cancels=able.cancels,
+        lists_stops=able.lists_stops,
         pays_positions=able.pays_positions,
         bar_minutes=able.bar_minutes,
         keyed_data=keyed_data,
@@ -97,6 +99,7 @@ def rows(venue: Described) -> list[tuple[str, str]]:
         ("cancel", "one order" if venue.cancels else "none; closing a position ends its orders"),
         ("an entry with its exits", _brackets(venue)),
         ("in one request", _batches(venue)),
+        ("open orders", "listed" if venue.lists_stops else "listed but for stops that wait"),
         ("lost order", "found by our id" if venue.client_order_ids else "found by its fields"),
         ("book", _book(venue)),
         ("streamed trades", _yes(venue.public_trades)),

@@ -342,11 +342,27 @@ class VenueKill:
         if sweep.problem:
             self._fail(sweep.problem)
             self.report.is_unreachable = not sweep.is_reached
+        elif self._kill.scope.kind != "strategy" and not reached.capabilities.lists_stops:
+            self._tell_unlisted(is_journaled=journal is not None)
         if self._path.exists():  # what is held yet is told of
             self._least = _least(reached)
         self._tell_left()
         if self._kill.action is Action.FLATTEN and reached.capabilities.cancels:
             await self._flatten(reached, sweep)
+
+    def _tell_unlisted(self, *, is_journaled: bool) -> None:
+        """What the venue's list leaves out nobody has looked for, but by the journal's ids."""
+        hidden = "stops that wait for their trigger are not in the venue's list"
+        if is_journaled:
+            self._tell(
+                f"{self._key}: {hidden}: those of this journal were asked for by id; one from "
+                "elsewhere (by hand, another state folder) may be open, and nobody looked for it"
+            )
+        else:
+            self._fail(
+                f"STOPS-UNLISTED: {hidden}, and there is no journal {self._path} that names any: "
+                "one may be open. Look at the venue itself, or kill with the journal in its place"
+            )
 
     @property
     def _latest(self) -> float:

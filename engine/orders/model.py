@@ -401,6 +401,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     bracket_targets: int = 0
     cancels: bool = True
     pays_positions: bool = False
+    lists_stops: bool = True  # its list of open orders has stops that wait for their trigger
     client_order_ids: bool = False  # the venue keeps our id, so a lost order is found by it
     private_stream: bool = False  # orders and balances are pushed
     reports_fills: bool = False  # true executions, with ids and fees

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,24 @@ def test_what_a_flatten_closed_is_told_whoever_closed_it(config: Path) -> None:
     by_run = re.search(rf"; the run itself sold {HELD} of {INSTRUMENT}", last)
     assert by_command or by_run, last
     assert "stay" not in last
+
+
+def test_a_stop_that_no_list_shows_is_not_called_gone_without_its_journal(desk: Desk) -> None:
+    """The venue lists no stop that waits: with the journal its id is asked for."""
+    config = once(desk)
+    process = desk.start("live", config)
+    wait_for(lambda: sorted(desk.states()) == ["FILLED", "WAITING"], "a stop under what is held")
+    desk.stop(process, signal.SIGKILL)
+    journal = desk.journal
+    beside = journal.with_name("beside")
+    beside.mkdir()
+    for path in journal.parent.glob(f"{journal.name}*"):
+        path.rename(beside / path.name)
+    told = command("kill", "all", "--config", str(config))
+    assert told.returncode == Exit.UNRESOLVED, told.stdout + told.stderr
+    assert "STOPS-UNLISTED" in told.stdout
+    for path in beside.iterdir():
+        path.rename(journal.with_name(path.name))
+    lines = killed(config)
+    assert lines[-1].startswith("oceanex: 1 orders gone, 0 left")
+    assert any("stops that wait for their trigger are not in the venue's list" in x for x in lines)

@@ -103,6 +103,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any], str]] = {
     "time_in_force": ("time in force", {"time_in_force": frozenset(Tif)}, "GTC, IOC, FOK"),
     "post_only": ("post-only", {"post_only": True}, "yes"),
     "replace": ("modify", {"replace": True}, "replaced"),
+    "lists_stops": ("open orders", {"lists_stops": False}, "but for stops that wait"),
     "client_order_ids": ("lost order", {"client_order_ids": True}, "our id"),
     "batch_submit_max": ("in one request", {"batch_submit_max": 7}, "7 new"),
     "batch_cancel_max": ("in one request", {"batch_cancel_max": 7}, "7 cancels"),

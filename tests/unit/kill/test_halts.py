@@ -221,8 +221,11 @@ class EmptyOrders:
 class EmptyVenue:
     """A venue that is there, with nothing on it."""
 
-    capabilities = registry.spec("oceanex").capabilities
     orders = EmptyOrders()
+
+    def __init__(self, *, lists_stops: bool) -> None:
+        able = registry.spec("oceanex").capabilities
+        self.capabilities = msgspec.structs.replace(able, lists_stops=lists_stops)
 
     async def connect(self) -> None: ...
 
@@ -230,12 +233,15 @@ class EmptyVenue:
 
 
 def test_nor_does_one_whose_venue_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(VenueKill, "_reached", lambda _: EmptyVenue())
+    monkeypatch.setattr(VenueKill, "_reached", lambda _: EmptyVenue(lists_stops=True))
     path = tmp_path / "run.toml"
     path.write_text(FLATTEN)
     code, told = killed("--action", "flatten", "--config", str(path))
     assert (code, "NOTHING WAS CLOSED" in told) == (Exit.UNRESOLVED, True), told
     assert killed("--config", str(path))[0] == Exit.OK
+    monkeypatch.setattr(VenueKill, "_reached", lambda _: EmptyVenue(lists_stops=False))
+    code, told = killed("--config", str(path))
+    assert (code, "STOPS-UNLISTED" in told) == (Exit.UNRESOLVED, True), told
 
 
 def test_a_clear_says_what_the_run_does_not_trade_on_with(tmp_path: Path) -> None:
