@@ -322,11 +322,13 @@ def _note_fill(guard: Guard, event: Any) -> None:
 
 
 def _fill_voided(guard: Guard, event: Any) -> None:
+    fee = event.commission_voided
     guard.gate.fill_voided(
         guard.id,
         str(event.instrument_id),
         side_of(event.order_side),
         event.voided_qty.as_decimal(),
+        None if fee is None else (fee.as_decimal(), fee.currency.code),
     )
 
 

@@ -66,6 +66,7 @@ _ADDED = (
     *("stop_limit", "bracket", "cancel_bracket", "open_brackets"),
     *("round_price", "round_quantity", "on_gate_denied"),
     *("own_orders", "own_position", "declared", "on_recovered", "flat_on_stop"),
+    *("trailing_stop", "price_for", "request_quote"),
 )
 
 

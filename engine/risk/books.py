@@ -152,10 +152,15 @@ class Books:
         unit = unit_worth(facts.multiplier, price, inverse=facts.inverse)
         return self.trips.filled(strategy, instrument, signed, unit, paid, now_ns)
 
-    def seeded(self, positions: Mapping[str, Decimal], strategy: str) -> None:
-        """Positions at the start."""
+    def seeded(
+        self, positions: Mapping[str, Decimal], strategy: str, prices: Mapping[str, Decimal]
+    ) -> None:
+        """Positions at the start, and prices for those of which the last run kept none."""
         for instrument, change in self.ledger.seed_positions(positions, strategy).items():
             self.equity.seed(instrument, change)
+            price = self.equity.last_price(instrument) or prices.get(instrument)
+            if price is not None and self.ledger.exposure.mark_of(instrument) is None:
+                self.ledger.exposure.mark(instrument, price)
             unread = self._unread_fees.pop(instrument, [])  # the strategy's is counted already
             if others := [one for one in unread if one[0] != strategy]:
                 self._unread_fees[instrument] = others
@@ -210,9 +215,9 @@ def fee_in(facts: InstrumentFacts, fee: tuple[Decimal, str] | None, price: Decim
 
 
 def in_base(facts: InstrumentFacts, fee: tuple[Decimal, str] | None) -> Decimal:
-    """What the fee takes off a position, base units. What a contract settles in is in none, though
-    an inverse one's is its base."""
-    if fee is None or fee[1] != facts.base or facts.base == facts.currency:
+    """What the fee takes off a position, base units. Of a contract nothing, whatever its fee is
+    paid in: the position is of contracts."""
+    if fee is None or fee[1] != facts.base or facts.is_contract or facts.base == facts.currency:
         return _ZERO
     return fee[0]
 

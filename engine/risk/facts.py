@@ -142,6 +142,7 @@ class InstrumentFacts(msgspec.Struct, frozen=True, kw_only=True):
     multiplier: Decimal = Decimal(1)
     inverse: bool = False
     base: str | None = None
+    is_contract: bool = False  # settled in a currency: a position is no holding of `base`
     fee: Decimal = Decimal(0)  # the highest rate of the instrument, a fraction of the notional
     margin: Decimal = Decimal(1)  # initial margin, a fraction of the notional, before leverage
     min_price: Decimal | None = None

@@ -17,7 +17,7 @@ from fairlead.engine.config.model import Risk
 from fairlead.engine.errors import clear_command
 from fairlead.engine.orders.model import Capabilities, Intent, Side
 from fairlead.engine.risk.approval import Approvals, Change
-from fairlead.engine.risk.books import Books
+from fairlead.engine.risk.books import Books, in_base
 from fairlead.engine.risk.checks import Denial, active_checks
 from fairlead.engine.risk.checks_account import base_held
 from fairlead.engine.risk.facts import (
@@ -301,11 +301,21 @@ class RiskGate:
         if price is not None and self._states.is_kept:
             self._write(now_ns)
 
-    def fill_voided(self, strategy: str, instrument: str, side: Side, quantity: Decimal) -> None:
-        """The venue took a fill back. Its money is not given back: the result errs downwards."""
+    def fill_voided(
+        self,
+        strategy: str,
+        instrument: str,
+        side: Side,
+        quantity: Decimal,
+        fee: tuple[Decimal, str] | None = None,
+    ) -> None:
+        """The venue took a fill back, base units, and gave its `fee` (amount and currency) back.
+        Its money is not counted back: the result errs downwards."""
+        facts = self.ledger.exposure.facts(instrument)
+        back = Decimal(0) if facts is None else in_base(facts, fee)
         other = Side.SELL if side is Side.BUY else Side.BUY
-        self.ledger.filled("", strategy, instrument, other, quantity)
-        self.books.equity.seed(instrument, -quantity if side is Side.BUY else quantity)
+        self.ledger.filled("", strategy, instrument, other, quantity, -back)
+        self.books.equity.seed(instrument, (-quantity if side is Side.BUY else quantity) + back)
 
     def modify_answered(
         self, client_order_id: str, quantity: Decimal, price: Decimal | None = None
@@ -314,9 +324,15 @@ class RiskGate:
         self.approvals.answered(client_order_id)
         self.books.modify_answered(client_order_id, quantity, price)
 
-    def seed_positions(self, positions: Mapping[str, Decimal], strategy: str = "") -> None:
-        """Positions at the start by instrument id, signed base units."""
-        self.books.seeded(positions, strategy)
+    def seed_positions(
+        self,
+        positions: Mapping[str, Decimal],
+        strategy: str = "",
+        prices: Mapping[str, Decimal] | None = None,
+    ) -> None:
+        """Positions at the start by instrument id, signed base units. Until a market's price is
+        there they are worth the last run's, else what `prices` says, in quote currency."""
+        self.books.seeded(positions, strategy, prices or {})
 
     def handed(self, giver: str, taker: str, instrument: str, quantity: Decimal) -> None:
         """Signed base units of one strategy's position were booked to another, by the journal."""

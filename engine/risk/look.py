@@ -42,7 +42,7 @@ class Look:
     """
 
     __slots__ = (
-        "_held",
+        "_is_summed",
         "_known",
         "_ledger",
         "_view",
@@ -78,9 +78,7 @@ class Look:
         self._view = view
         self._ledger = books.ledger
         self._known: dict[str, InstrumentFacts] = {}
-        # What is held, where a limit adds up the positions of several instruments
-        is_summed = limits.venue_exposure or limits.account_exposure
-        self._held = self._ledger.exposure.held if is_summed else {}
+        self._is_summed = bool(limits.venue_exposure or limits.account_exposure)
         self.books = books
         self.limits = limits
         self.is_simulated = is_simulated  # the exchange
@@ -107,16 +105,25 @@ class Look:
 
     def begin(self, order: OrderFacts) -> None:
         """Read once what the checks of `order` share, and note the market's price: of whatever is
-        held, too, where a limit is on their sum."""
+        held, too, where a limit, or an account's margin, is on their sum."""
         self.now_ns = self._view.now_ns()
-        for held in self._held:
-            if held != order.instrument:
+        others = [held for held in self._ledger.exposure.held if held != order.instrument]
+        if others and (self._is_summed or self._is_on_margin(order.instrument)):
+            for held in others:
                 self.read(held)
         self.able = self.capabilities(order.instrument)
         self.read(order.instrument)
         self._reckon(order)
         if order.role is Role.STOP and not self._is_market_known() and self._protects(order):
             self._stand_in(order)
+
+    def _is_on_margin(self, instrument: str) -> bool:
+        """Whether its account's margin is for all that is held there."""
+        facts = self._view.instrument(instrument)
+        if self.funds is None or facts is None:
+            return False
+        funds = self.funds(instrument, facts.currency)
+        return funds is not None and not funds.is_cash
 
     def _is_market_known(self) -> bool:
         market = self.market

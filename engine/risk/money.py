@@ -91,6 +91,10 @@ class Equity:
     def _of(self, currency: str) -> Iterable[_Result]:
         return self._results.get(currency, {}).values()
 
+    def last_price(self, instrument: str) -> Decimal | None:
+        """Of the last run, in quote currency."""
+        return self._kept.get(instrument)
+
     def seed(self, instrument: str, change: Decimal) -> None:
         """A position of the account that this run's fills did not make."""
         if change:

@@ -167,6 +167,7 @@ def instrument_facts(instrument: Any, fee: Decimal | None = None) -> InstrumentF
         multiplier=instrument.multiplier.as_decimal(),
         inverse=instrument.is_inverse,
         base=None if base is None else base.code,
+        is_contract=getattr(instrument, "settlement_currency", None) is not None,
         fee=fee if fee is not None else _worst_fee(instrument.info),
         margin=margin if margin > 0 else Decimal(1),
         min_price=_decimal(instrument.min_price),

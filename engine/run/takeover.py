@@ -196,10 +196,13 @@ def _texts(params: Mapping[str, Any]) -> Iterator[str]:
 def count_in(gate: RiskGate, journal: Journal, desk: TradedDesk) -> None:
     """Positions by strategy, and every order that is not proven to be over."""
     by_strategy: dict[str, dict[str, Decimal]] = {}
+    prices: dict[str, Decimal] = {}
     for position in journal.positions():
         by_strategy.setdefault(position.strategy, {})[position.instrument] = position.quantity
+        if (price := position.avg_price) is not None:
+            prices[position.instrument] = max(price, prices.get(position.instrument, price))
     for strategy, positions in by_strategy.items():
-        gate.seed_positions(positions, strategy)
+        gate.seed_positions(positions, strategy, prices)
     for order in desk.live_orders():
         gate.adopt(_standing(order, journal))
 

@@ -119,11 +119,16 @@ def test_unwrapped_strategy_can_not_be_bound() -> None:
 
 
 def test_methods_of_a_plain_strategy_with_our_names_stay_its_own() -> None:
-    class Own(Strategy):
-        def stop_limit(self) -> str:
-            return "mine"
-
-    assert guard(Own)(strategy_config()).stop_limit() == "mine"
+    added = {
+        name
+        for name in dir(GuardedStrategy)
+        if not name.startswith("_") and not hasattr(Strategy, name)
+    }
+    added -= {"bind", "keep_brackets_in"}  # of the building of a run
+    assert len(added) > 10
+    for name in added:
+        own = type("Own", (Strategy,), {name: lambda self: "mine"})
+        assert getattr(guard(own)(strategy_config()), name)() == "mine", name
 
 
 # Faults

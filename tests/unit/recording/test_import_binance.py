@@ -22,6 +22,7 @@ from fairlead.engine.recording.importers.binance import BinanceImport, import_bi
 from fairlead.engine.recording.importers.binance_wire import Malformed, Other, parse_line
 from fairlead.engine.recording.importers.report import MALFORMED_KEPT_MAX, ImportReport
 from fairlead.engine.recording.importers.staging import ImportFailed
+from fairlead.engine.risk.view import instrument_facts
 from tests.support.patience import PATIENCE_SECS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -192,6 +193,8 @@ def test_instruments_say_what_they_are(usdm, spot, tmp_path):
     # `spot` went into the same catalog: one catalog holds both markets
     (pair,) = catalog.instruments(instrument_ids=[SPOT])
     assert type(pair).__name__ == "CurrencyPair"
+    assert instrument_facts(perp).is_contract
+    assert not instrument_facts(pair).is_contract
     assert (pair.price_precision, pair.size_precision) == (2, 5)
     assert pair.id == InstrumentId.from_str(SPOT)
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,6 +76,27 @@ def test_exposure_is_of_what_is_held(limit: str) -> None:
     assert denial is not None
     assert "would make it 300.100 (199.000 now)" in denial.message
     assert code(gate, order("100", "1.01", side=Side.BUY), view) is None
+
+
+def test_a_contracts_position_is_what_was_traded_whatever_the_fee_is_paid_in() -> None:
+    gate = RiskGate(Risk())
+    view = View(gate)
+    perp = "BNBUSDT-PERP.TEST"
+    facts = msgspec.structs.replace(view.facts, base="BNB", is_contract=True)
+    gate.know(perp, facts)
+    for _ in range(10):
+        for side in Side:
+            gate.filled("", "S-001", perp, side, D(10), D(600), (D("0.004"), "BNB"), NOW)
+    assert gate.ledger.by_strategy["S-001", perp] == 0
+
+
+def test_a_fill_that_is_taken_back_gives_its_fee_back() -> None:
+    gate = RiskGate(Risk())
+    View(gate)
+    fee = (D("0.001"), "BTC")
+    gate.filled("", "S-001", BTC, Side.BUY, D(1), D(100), fee, NOW)
+    gate.fill_voided("S-001", BTC, Side.BUY, D(1), fee)
+    assert gate.ledger.by_strategy["S-001", BTC] == 0
 
 
 def test_a_losing_round_trip_ends_though_a_fee_was_taken_from_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from fairlead.engine.config.model import Risk
 from fairlead.engine.orders.model import Side
 from fairlead.engine.risk.facts import InstrumentFacts, Reference
 from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.risk.state import RiskStateFile
 from tests.unit.risk.test_gate import BTC, NOW, D, View, code, order
 
 ETH = "ETH_USDT.TEST"
@@ -119,3 +121,37 @@ def test_without_a_limit_on_a_sum_only_the_orders_market_is_read() -> None:
     view.markets[ETH] = book("200")
     assert code(gate, order(), view) is None
     assert gate.ledger.exposure.mark_of(ETH) == D(100)
+
+
+@pytest.mark.parametrize("limit", SUMS)
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_is_held_since_the_last_run_counts_before_its_market_is_there(
+    limit: str, kept: bool, tmp_path: Path
+) -> None:
+    """At the last run's price; where that kept none, at what the position was bought for."""
+    risk = Risk(**{limit: ["1300 USDT"]})  # type: ignore[arg-type]
+    file = RiskStateFile(tmp_path / "risk.json")
+    if kept:
+        gate = RiskGate(risk, state=file)
+        Markets(gate)
+        bought(gate, ETH, "10", "100")
+        gate.persist()
+    gate = RiskGate(risk, state=file)
+    view = Markets(gate)
+    gate.seed_positions({ETH: D(10)}, "S-001", {} if kept else {ETH: D(100)})
+    view.markets[ETH] = None
+    assert code(gate, order(quantity="3.001"), view) is not None
+    assert code(gate, order(quantity="2.999"), view) is None
+    view.markets[ETH] = book("50")
+    assert code(gate, order(quantity="7.9"), view) is None
+
+
+def test_margin_is_for_all_that_is_held_at_its_market_of_this_order() -> None:
+    gate = RiskGate(Risk())
+    view = Markets(gate)
+    view.cash = False
+    view.money = {"USDT": D(2500)}
+    bought(gate, ETH, "10", "100")
+    assert code(gate, order(quantity="10"), view) is None
+    view.markets[ETH] = book(200)
+    assert code(gate, order(quantity="10"), view) == "MARGIN"
