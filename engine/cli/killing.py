@@ -135,8 +135,8 @@ def who(verb: str = "kill") -> str:
 
 
 def _note(wanted: Wanted, raw: dict[str, Any], kill: Kill, cleared: Cleared | None = None) -> None:
-    """In the journals of the accounts that no run holds; a run notes what it sees."""
-    from fairlead.engine.kill.records import KillRecord, note_alone
+    """In the journals of the accounts that it covers; a run that holds one notes what it sees."""
+    from fairlead.engine.kill.records import note_kill
 
     covered = [
         one.files
@@ -147,7 +147,7 @@ def _note(wanted: Wanted, raw: dict[str, Any], kill: Kill, cleared: Cleared | No
             or kill.scope.covers(strategy="", venue=one.venue, account=one.name)
         )
     ]
-    for problem in note_alone(covered, [KillRecord(kill=kill, cleared=cleared)]):
+    for problem in note_kill(covered, kill, cleared):
         _warn(problem)
 
 

@@ -25,9 +25,10 @@ class AlertRule(Struct, frozen=True, kw_only=True):
     about: Annotated[
         list[Topic],
         _doc(
-            "halts: kills, halts, faults; orders: unknown and missing ones; feeds: streams and "
-            "books; accounts: differences to the venue, its clock; losses: four fifths of a limit; "
-            "troubles: all else of the page's warnings; run: its start and end; daily: the summary",
+            "halts: kills, halts, faults, stops that a kill took; orders: unknown and missing "
+            "ones; feeds: streams and books; accounts: differences to the venue, its clock; "
+            "losses: four fifths of a limit; troubles: all else of the page's warnings; run: its "
+            "start and end; daily: the summary",
             min_length=1,
         ),
     ] = msgspec.field(default_factory=lambda: list(TOPICS))

@@ -10,20 +10,19 @@ from nautilus_trader.model import ClientOrderId, InstrumentId, Position, Positio
 
 from fairlead.engine.guard.core import Core
 from fairlead.engine.guard.rounding import round_quantity
-from fairlead.engine.orders.model import Kind, Role, Side
+from fairlead.engine.orders.model import Kind, Side, protects
 from fairlead.engine.risk.facts import CountedOrder
 from fairlead.engine.risk.view import order_facts
 
 RETRY_FIRST_NS = 1_000_000_000  # after an exit that closed nothing; doubled from then on
 RETRY_MAX_NS = 60_000_000_000
-STOPS = frozenset({Kind.STOP_LIMIT, Kind.STOP_MARKET, Kind.TRAILING_STOP_MARKET})
 NEVER_TAKEN = frozenset({"DENIED", "REJECTED"})
 RETRY_SLACK_NS = 100_000_000  # the gate's timer comes each second, and not exactly
 
 
 def _protects(order: Any) -> bool:
     facts = order_facts(order)
-    return facts.role is Role.STOP or (facts.is_exit and facts.kind in STOPS)
+    return protects(facts.role, facts.kind, reduce_only=facts.reduce_only)
 
 
 def _closing_side(position: Position) -> Side:

@@ -5,17 +5,18 @@ The run's own thread, and its loop, are often first: the command then finds noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 
+from fairlead.engine.kill.bare import Bare
 from fairlead.engine.kill.sweep import SweptOrder
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.live import KILL_STRATEGY
-from fairlead.engine.orders.model import OrderState, Role, Side
+from fairlead.engine.orders.model import OrderState, Side
 
 BY_RUN = "cancelled by the run itself"
 
@@ -46,12 +47,14 @@ def aftermath(
     covers: Callable[[str], bool],
     since_ns: int,
     *,
-    gone: Collection[str],
+    gone: Mapping[str, OrderState],
     own: Collection[str],
     least: Mapping[str, Decimal],
+    bare: Callable[[Journal, Collection[str]], Iterable[Bare]],
 ) -> Aftermath:
-    """Since `since_ns`, UNIX ns. `gone` are the orders that the command saw to, `own` those that it
-    sent to close; positions below the `least` that the venue takes are none. Raises JournalError.
+    """Since `since_ns`, UNIX ns. `gone` are the orders that the command saw to, and how they ended,
+    `own` those that it sent to close; positions below the `least` that the venue takes are none;
+    `bare` are those without their stop, once these orders are cancelled. Raises JournalError.
     """
     with closing(Journal.reading(path)) as journal:
         cancelled: list[SweptOrder] = []
@@ -77,13 +80,14 @@ def aftermath(
                     detail=BY_RUN,
                 )
                 cancelled.append(swept)
-        bare = _without_stop(journal, {*gone, *(one.client_order_id for one in cancelled)})
+        ended = [name for name, state in gone.items() if state is not OrderState.FILLED]
+        stopless = {(one.strategy, one.instrument) for one in bare(journal, ended)}
         stays = [
             Stays(
                 strategy=one.strategy,
                 instrument=one.instrument,
                 quantity=one.quantity,
-                is_stop_gone=(one.strategy, one.instrument) in bare,
+                is_stop_gone=(one.strategy, one.instrument) in stopless,
             )
             for one in journal.positions()
             if covers(one.strategy)
@@ -91,19 +95,3 @@ def aftermath(
             and abs(one.quantity) >= least.get(one.instrument, Decimal(0))
         ]
     return Aftermath(cancelled=cancelled, closed=closed, stays=stays)
-
-
-def _without_stop(journal: Journal, gone: Collection[str]) -> set[tuple[str, str]]:
-    """By strategy and instrument: a stop is gone, and none is left."""
-    orders = [order for name in gone if (order := journal.order(name)) is not None]
-    stopped = {
-        (order.intent.strategy, order.intent.instrument)
-        for order in orders
-        if order.intent.role is Role.STOP
-    }
-    left = {
-        (order.intent.strategy, order.intent.instrument)
-        for order in (journal.open_orders() if stopped else ())
-        if order.intent.role is Role.STOP and order.intent.client_order_id not in gone
-    }
-    return stopped - left

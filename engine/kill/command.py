@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from fairlead.engine.kill.account import Reach, Reached
 from fairlead.engine.kill.held import end_held
 from fairlead.engine.kill.state import Action, Kill
 from fairlead.engine.kill.sweep import Sweep, SweptOrder
+from fairlead.engine.kill.switch import kill_state
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.model import VenueUnavailable
 from fairlead.engine.secrets import SecretError
@@ -222,12 +223,18 @@ class VenueKill:
     def _see_aftermath(self) -> None:
         """What the run beside has done, and what is held yet."""
         from fairlead.engine.kill.aftermath import aftermath
+        from fairlead.engine.kill.bare import Bare, bare_positions
 
         if not self._path.exists():
             return
         # The run may have acted before the command knew that its kill was durable
         since_ns = max(self._kill.ts_ns, self._since_ns - DURABLE_NS)
-        gone = {order.client_order_id for order in self.report.orders if not order.is_left}
+        gone = {one.client_order_id: one.state for one in self.report.orders if not one.is_left}
+        kills = {self._kill, *kill_state(self._loaded).in_force()}
+
+        def bare(journal: Journal, ended: Collection[str]) -> list[Bare]:
+            return bare_positions(journal, self._key, self._venue.account, kills, ended)
+
         try:
             found = aftermath(
                 self._path,
@@ -236,6 +243,7 @@ class VenueKill:
                 gone=gone,
                 own=self._made,
                 least=self._least,
+                bare=bare,
             )
         except JournalError as error:
             self._tell(f"{self._key}: what the run has done is not known: {error.message}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import closing
 
 import msgspec
 
@@ -18,6 +19,7 @@ from fairlead.engine.risk.states import Clearing
 
 HALT_SUBJECT = "halt"  # stands where a client order id does
 KILL_SUBJECT = "kill"
+NOTES_MAX = 10_000  # of kills, that are read
 
 
 class HaltRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,13 +37,23 @@ class KillRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def note(journal: Journal, record: HaltRecord | KillRecord) -> None:
-    """Append the record, unless the journal ends with it already. Raises JournalError."""
-    is_halt = isinstance(record, HaltRecord)
-    subject = HALT_SUBJECT if is_halt else KILL_SUBJECT
-    last = journal.last_note(subject, type(record))
-    if last is None or last[1] != record:
-        kind = ("HALT" if is_halt else "KILL") + ("" if record.cleared is None else "-CLEARED")
-        journal.note(kind, subject, record)
+    """Append the record, unless the journal has it: a halt as its last word, a kill anywhere, as a
+    run sees later what a command has noted. Raises JournalError.
+    """
+    if isinstance(record, HaltRecord):
+        kind, subject = "HALT", HALT_SUBJECT
+        last = journal.last_note(subject, HaltRecord)
+        is_known = last is not None and last[1] == record
+    else:
+        kind, subject = "KILL", KILL_SUBJECT
+        is_known = record in kill_notes(journal)
+    if not is_known:
+        journal.note(kind + ("" if record.cleared is None else "-CLEARED"), subject, record)
+
+
+def kill_notes(journal: Journal) -> list[KillRecord]:
+    """Of every kill, oldest first. Raises JournalError."""
+    return journal.notes_from(KILL_SUBJECT, 0, NOTES_MAX, KillRecord)
 
 
 def halt_of(journal: Journal) -> Halt | None:
@@ -50,25 +62,33 @@ def halt_of(journal: Journal) -> Halt | None:
     return None if last is None or last[1].cleared is not None else last[1].halt
 
 
-def note_alone(accounts: Iterable[AccountFiles], records: Iterable[KillRecord]) -> list[str]:
-    """Note in the journals of accounts that no run holds: a run notes what it sees by itself.
+def note_kill(accounts: Iterable[AccountFiles], kill: Kill, cleared: Cleared | None) -> list[str]:
+    """Note it in the journals of accounts. In one that a run holds only what is cleared: the run
+    notes what it sees by itself, but one that hangs may never see it.
 
     Gives what went wrong, for a person.
     """
-    wanted, problems = list(records), []
-    for files in accounts if wanted else ():
+    problems = []
+    for files in accounts:
         if not files.journal.exists():
             continue
         try:
-            with AccountLock(files.lock):
-                journal = Journal(files.journal, fsync=True, now_ns=time.time_ns)
-                try:
-                    for record in wanted:
-                        note(journal, record)
-                finally:
-                    journal.close()
+            try:
+                with AccountLock(files.lock):
+                    _note_both(files, kill, cleared)
+            except JournalError:
+                raise
+            except FairleadError:  # a run holds the account
+                if cleared is not None:
+                    _note_both(files, kill, cleared)
         except JournalError as error:
             problems.append(f"not noted in the journal: {error.message}")
-        except FairleadError:
-            continue  # a run holds the account
     return problems
+
+
+def _note_both(files: AccountFiles, kill: Kill, cleared: Cleared | None) -> None:
+    """Raises JournalError."""
+    with closing(Journal(files.journal, fsync=True, now_ns=time.time_ns)) as journal:
+        note(journal, KillRecord(kill=kill))
+        if cleared is not None:
+            note(journal, KillRecord(kill=kill, cleared=cleared))

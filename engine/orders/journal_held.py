@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager
 
 import msgspec
 
-from fairlead.engine.orders.journal_reads import JournalReads, decode_intent, readable
+from fairlead.engine.orders.journal_reads import decode_intent, readable
+from fairlead.engine.orders.journal_stops import StopReads
 from fairlead.engine.orders.model import Intent, OrderState, VenueOrder
 
 _encode = msgspec.json.Encoder().encode
@@ -21,7 +22,7 @@ _encode = msgspec.json.Encoder().encode
 NEWEST_RECORDS = 10_000  # a kill looks no further back
 
 
-class HeldRecords(JournalReads, ABC):
+class HeldRecords(StopReads, ABC):
     """The part of a journal that writes them. Durable on return, as all of a journal is."""
 
     _now_ns: Callable[[], int]

@@ -178,7 +178,7 @@ class JournalReads:
     @contextmanager
     def one_moment(self) -> Iterator[None]:
         """Every read within it sees the same moment, whatever another process writes meanwhile."""
-        self._db.execute("BEGIN")
+        self._rows("BEGIN")
         try:
             yield
         finally:
@@ -193,7 +193,7 @@ class JournalReads:
 
     def open_orders(self) -> list[JournaledOrder]:
         """Every order that is not terminal, oldest first."""
-        return [_order(row[:-1]) for row in self._rows(OPEN_ORDERS)]
+        return [journaled_order(row[:-1]) for row in self._rows(OPEN_ORDERS)]
 
     def order(self, client_order_id: str) -> JournaledOrder | None:
         rows = self._rows(
@@ -201,7 +201,7 @@ class JournalReads:
             "FROM orders WHERE client_order_id = ?",
             (client_order_id,),
         )
-        return _order(rows[0]) if rows else None
+        return journaled_order(rows[0]) if rows else None
 
     def find(self, order_id: str) -> str | None:
         """The client order id of a client or venue order id, of one that was replaced too."""
@@ -524,14 +524,17 @@ class JournalReads:
         try:
             return self._db.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
-            repair = repair_of(error, self.path)
-            raise JournalError(
-                "JRN-CORRUPT" if repair is REPAIR else "JRN-READ",
-                f"the order journal {self.path} can't be read: {error}. {repair}",
-            ) from error
+            raise self._unread(error) from error
+
+    def _unread(self, error: sqlite3.Error) -> JournalError:
+        repair = repair_of(error, self.path)
+        return JournalError(
+            "JRN-CORRUPT" if repair is REPAIR else "JRN-READ",
+            f"the order journal {self.path} can't be read: {error}. {repair}",
+        )
 
 
-def _order(row: tuple[bytes, str, str | None, str, str, int, int]) -> JournaledOrder:
+def journaled_order(row: tuple[bytes, str, str | None, str, str, int, int]) -> JournaledOrder:
     intent, state, venue_order_id, filled, cost, cancel_requested, ts_sent = row
     with readable():
         return JournaledOrder(

@@ -33,6 +33,7 @@ class Kind(StrEnum):
 
 
 UNSIMULATED = frozenset({Kind.TRAILING_STOP_MARKET})  # which no simulated exchange has
+STOP_KINDS = frozenset({Kind.STOP_LIMIT, Kind.STOP_MARKET, Kind.TRAILING_STOP_MARKET})
 
 
 class Role(StrEnum):
@@ -73,6 +74,12 @@ def role_of(tags: Iterable[str] | None, *, reduce_only: bool) -> Role:
         if role is not None:
             return role
     return Role.EXIT if reduce_only else Role.NONE
+
+
+def protects(role: Role, kind: str, *, reduce_only: bool) -> bool:
+    """Whether an order is the stop of a position: NautilusTrader's own (`stop_market(...,
+    reduce_only=True)`) is called an exit, by its kind a stop."""
+    return role is Role.STOP or (kind in STOP_KINDS and (reduce_only or role.is_exit))
 
 
 def with_role(tags: Sequence[str] | None, role: Role) -> list[str] | None:
@@ -179,6 +186,11 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     role: Role = Role.NONE
     release: int = 0
     trailing_offset: Decimal | None = None
+
+    @property
+    def protects(self) -> bool:
+        """Whether it is the stop of a position."""
+        return protects(self.role, self.kind, reduce_only=self.reduce_only)
 
     @property
     def sent_id(self) -> str:

@@ -11,7 +11,7 @@ import pytest
 from fairlead.engine.errors import Exit
 from tests.live.desk import INSTRUMENT, Desk
 from tests.live.stopped_once import once
-from tests.support.processes import command, wait_for
+from tests.support.processes import PATIENCE_SECS, command, wait_for
 
 pytestmark = pytest.mark.slow
 HELD = "0.000999"  # less the buyer's fee
@@ -30,6 +30,10 @@ def killed(config: Path, *more: str) -> list[str]:
     done = command("kill", "all", *more, "--config", str(config))
     assert done.returncode == Exit.OK, done.stdout + done.stderr
     return done.stdout.splitlines()
+
+
+def status(config: Path) -> str:
+    return " ".join(command("status", str(config)).stdout.split())
 
 
 def test_a_position_that_stays_without_its_stop_is_named(config: Path) -> None:
@@ -67,3 +71,45 @@ def test_a_stop_that_no_list_shows_is_not_called_gone_without_its_journal(desk: 
     lines = killed(config)
     assert lines[-1].startswith("oceanex: 1 orders gone, 0 left")
     assert any("stops that wait for their trigger are not in the venue's list" in x for x in lines)
+
+
+def test_it_is_named_whoever_took_the_stop_and_when(desk: Desk, config: Path) -> None:
+    """By a kill before, of the signal: the command itself finds nothing to cancel."""
+    (process,) = desk._processes
+    process.send_signal(signal.SIGUSR1)
+    wait_for(lambda: sorted(desk.states()) == ["CANCELED", "FILLED"], "the run to have booked it")
+    none = "oceanex: 0 orders gone, 0 left; "
+    wait_for(lambda: killed(config)[-1].startswith(none), "a kill with nothing to do")
+    *lines, last = killed(config)
+    assert last == f"{none}1 positions stay, 1 WITHOUT A STOP"
+    assert f"{INSTRUMENT} position {HELD} of S-1 stays: ITS STOP IS GONE" in lines
+    process.send_signal(signal.SIGKILL)
+    process.wait(PATIENCE_SECS)
+    *_, last = killed(config)
+    assert "1 positions stay, 1 WITHOUT A STOP" in last, "by the journal of a run that died"
+
+
+@pytest.mark.parametrize("dies", ["before the clear", "after it", "never"])
+def test_a_run_that_hangs_through_the_kill_tells_it_after_the_clear(
+    desk: Desk, config: Path, dies: str
+) -> None:
+    (process,) = desk._processes
+    process.send_signal(signal.SIGSTOP)
+    *_, last = killed(config)
+    assert "1 positions stay, 1 WITHOUT A STOP" in last
+    if dies == "before the clear":
+        desk.stop(process, signal.SIGKILL)
+    cleared = command("kill", "all", "--clear", "--reason", "x", "--config", str(config))
+    assert cleared.returncode == Exit.OK, cleared.stdout + cleared.stderr
+    if dies == "after it":
+        desk.stop(process, signal.SIGKILL)
+    if dies == "never":
+        process.send_signal(signal.SIGCONT)
+    else:
+        process = desk.start("live", desk.config("nothing"))
+    wait_for(lambda: sorted(desk.states()) == ["CANCELED", "FILLED"], "it to be booked")
+    wait_for(lambda: "NO-STOP" in status(config), "it to be told")
+    assert f"S-1 holds {HELD} of {INSTRUMENT} without a stop" in status(config)
+    assert "JRN-" not in desk.log.read_text(), "what the command noted is no damage to the run"
+    assert desk.stop(process) == Exit.OK
+    assert "NO-STOP" in status(config)

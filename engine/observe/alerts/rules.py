@@ -34,6 +34,7 @@ TOPICS: Mapping[str, Topic] = {
     "FAULTED": "halts",
     "STOPPED": "halts",
     "FLATTENED": "halts",
+    "NO-STOP": "halts",
     "UNKNOWN": "orders",
     "MISSING": "orders",
     "STREAM": "feeds",

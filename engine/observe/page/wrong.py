@@ -114,8 +114,11 @@ def _bare(sources: Sources) -> Iterator[Wrong]:
             look = sources.bare[key] = BareLook(account.journal, key, account.account)
         try:
             yield from map(of_bare, look.now(in_force))
+            problem = look.problem
         except JournalError as error:
-            yield _bad("JOURNAL", f"{error.code}: {error.message}", key)
+            problem = f"{error.code}: {error.message}"
+        if problem:
+            yield _bad("JOURNAL", problem, key)
 
 
 def of_bare(bare: Bare) -> Wrong:

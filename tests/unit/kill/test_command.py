@@ -227,7 +227,7 @@ def test_what_stays_without_its_stop_is_named_whoever_cancelled_it(
     assert last.startswith(f"{told}; the run itself cancelled 1 of them" if is_first else told)
     assert "; 2 positions stay, 1 WITHOUT A STOP" in last
     again = kill(account, "all")
-    assert "; 2 positions stay" in again
+    assert "; 2 positions stay, 1 WITHOUT A STOP" in again, "whoever took it, and when"
 
 
 def test_what_the_run_closed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

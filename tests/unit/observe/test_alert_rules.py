@@ -53,6 +53,14 @@ def test_a_reason_is_told_once_while_it_lasts_and_once_when_it_is_over() -> None
     assert codes(told.after(0, wrong("KILLED", "by ann", "all"))) == ["KILLED"], "it is new"
 
 
+def test_a_position_whose_stop_a_kill_took_is_no_trouble_among_others() -> None:
+    told = Told(AlertRule(to=["phone"], about=["halts"]), per_hour=1)
+    for about in ("S-1 A", "S-1 B"):
+        (bare,) = told.after(0, wrong("NO-STOP", "without a stop", about))
+        assert (bare.to, bare.is_urgent) == (("phone",), True), "never held back"
+    assert codes(told.after(5)) == ["NO-STOP over", "NO-STOP over"]
+
+
 def test_what_may_pass_by_itself_is_told_once_it_lasts() -> None:
     told = Told()
     assert told.after(0, wrong("STREAM", "down", "public")) == []
