@@ -396,19 +396,24 @@ class VenueKill:
         self._late = "what is open is not read again"
         await sweep.look()
         left = {order.instrument for order in sweep.reports() if order.is_left}
-        held = {one.instrument for one in self.report.closed if not one.is_flat}
+        held = left if self.report.problem else self._held_in_journal()
         ends = getattr(reached.orders, "flatten", None)
         if ends is not None and self._kill.scope.kind != "strategy":  # orders without a position
             for instrument in sorted(left & held):
                 self._tell(
-                    f"{instrument}: its orders stay, as its position does: the call that ends them "
-                    "would close it, past the journal"
+                    f"{instrument}: its orders stay, as what is held there does: the call that "
+                    "ends them would close it, past the journal"
                 )
             for instrument in sorted(left - held):
                 self._tell(f"{instrument}: all that is open there is ended in one call")
                 self._late = f"the call that ends all of {instrument} is not answered"
                 await ends(instrument)
         await sweep.finish(self._latest)
+
+    def _held_in_journal(self) -> set[str]:
+        """Instruments in which anything is held, whoever's it is. Raises JournalError."""
+        with closing(Journal.reading(self._path)) as journal:
+            return {one.instrument for one in journal.positions() if one.quantity}
 
     async def _flatten(self, reached: Reached, sweep: Sweep) -> None:
         from fairlead.engine.risk.continuity import require_not_lost

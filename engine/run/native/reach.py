@@ -8,7 +8,7 @@ no run lives, or one hangs, a short node does it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, closing
 
 from nautilus_trader.live import LiveNodeConfig
@@ -91,6 +91,7 @@ class NativeOrders(NoOrders):
         self._looker: Looker | None = None
         self._lock = asyncio.Lock()
         self._asks_run: bool | None = None  # the run that holds the account does it
+        self._waited: set[str] = set()
 
     async def close(self) -> None:
         await self._stack.aclose()
@@ -106,15 +107,20 @@ class NativeOrders(NoOrders):
                     raise VenueUnavailable(error.code, error.message) from error
             return self._looker
 
-    async def _by_run(self) -> bool:
-        """Whether a run that lives cancels; asked and waited for once."""
+    async def _by_run(self, wanted: Iterable[str | None] = ()) -> bool:
+        """Whether a run that lives does it: the `wanted`, client order ids that it is to end, are
+        waited for once. What else is open is no sign that it hangs, and a second client beside a
+        run that lives takes the venue's answers from it."""
         if self._asks_run is None:
             self._asks_run = _is_held(self._files)
-            latest = asyncio.get_running_loop().time() + RUN_SECS
-            while self._asks_run and self._open():
-                if asyncio.get_running_loop().time() > latest:
-                    self._asks_run = False  # it hangs
-                await asyncio.sleep(LOOK_SECS)
+        new = {name for name in wanted if name is not None} - self._waited
+        self._waited |= new
+        latest = asyncio.get_running_loop().time() + RUN_SECS
+        while new and self._asks_run:
+            new &= {order.intent.client_order_id for order in self._open()}
+            if new and asyncio.get_running_loop().time() > latest:
+                self._asks_run = False  # it hangs
+            await asyncio.sleep(LOOK_SECS)
         return self._asks_run
 
     def _open(self) -> list[JournaledOrder]:
@@ -130,7 +136,7 @@ class NativeOrders(NoOrders):
             return {name: order for name, order in found if order is not None}
 
     async def cancel(self, refs: Sequence[OrderRef]) -> list[CancelOutcome]:
-        if await self._by_run():
+        if await self._by_run(ref.client_order_id for ref in refs):
             known = self._journaled(refs)
             orders = [known.get(ref.client_order_id or "") for ref in refs]
             return [
@@ -166,7 +172,7 @@ class NativeOrders(NoOrders):
     async def find(
         self, intent: Intent, known: frozenset[str], ts_sent: int, slack_ns: int = 0
     ) -> FindResult:
-        if await self._by_run():
+        if await self._by_run([intent.client_order_id]):
             return Unsure("the run that sent it asks for it")
         looker = await self._node()
         if looker.cache.instrument(looker.wanted[0]) is None:

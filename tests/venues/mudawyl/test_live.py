@@ -283,7 +283,7 @@ def test_a_kill_that_can_not_read_the_position_closes_nothing_past_the_journal(
     words = ("--action", "flatten", "--timeout", "60", "--config", str(gateway.toml))
     killed = run("kill", Path("all"), *words)
     assert killed.returncode == Exit.UNRESOLVED, killed.stdout + killed.stderr
-    assert "its orders stay, as its position does" in killed.stdout
+    assert "its orders stay, as what is held there does" in killed.stdout
     assert (gateway.held(), gateway.open()) == (D("0.05"), LEGS)
     gateway.do(faults.clear)
     killed = run("kill", Path("all"), *words)
