@@ -54,11 +54,11 @@ class StoppedOnce(GuardedStrategy):
         self.stop_limit(self.name, OrderSide.SELL, held, price, price, role=Role.STOP)
 
 
-def once(desk: Desk) -> Path:
+def once(desk: Desk, more: str = "") -> Path:
     """The config of a run with this strategy."""
     strategy = {
         "id": "S-1",
         "path": "tests.live.stopped_once:StoppedOnce",
         "params": {"instrument_id": INSTRUMENT, "quantity": "0.001"},
     }
-    return configs.write(desk.folder, desk.served, strategies=[strategy], more=QUICK)
+    return configs.write(desk.folder, desk.served, strategies=[strategy], more=QUICK + more)

@@ -11,6 +11,7 @@ import pytest
 from fairlead.engine.errors import Exit
 from tests.live.desk import INSTRUMENT, Desk
 from tests.live.stopped_once import once
+from tests.support.page import OBSERVE, PageOf
 from tests.support.processes import PATIENCE_SECS, command, wait_for
 
 pytestmark = pytest.mark.slow
@@ -113,3 +114,19 @@ def test_a_run_that_hangs_through_the_kill_tells_it_after_the_clear(
     assert "JRN-" not in desk.log.read_text(), "what the command noted is no damage to the run"
     assert desk.stop(process) == Exit.OK
     assert "NO-STOP" in status(config)
+
+
+def test_the_page_tells_it_until_the_position_is_over(desk: Desk) -> None:
+    config = once(desk, OBSERVE)
+    process = desk.start("live", config)
+    wait_for(lambda: sorted(desk.states()) == ["FILLED", "WAITING"], "a stop under what is held")
+    page = PageOf(desk.log, desk.folder / "state")
+    assert "NO-STOP" not in page.wrong()
+    killed(config)
+    wait_for(lambda: "NO-STOP" in page.wrong(), "it to be told in force")
+    assert command("kill", "all", "--clear", "--reason", "x", "--config", str(config)).stdout
+    wait_for(lambda: "KILLED" not in page.wrong(), "the clear")
+    assert "NO-STOP" in page.wrong()
+    killed(config, "--action", "flatten")
+    wait_for(lambda: "NO-STOP" not in page.wrong(), "the position to be over")
+    assert desk.stop(process) == Exit.KILLED
