@@ -14,7 +14,8 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ from fairlead.engine.orders.model import (
     VenueOrders,
     VenueUnavailable,
 )
-from fairlead.engine.orders.taken_over import give_back
+from fairlead.engine.orders.taken_over import give_back, settle_nothing
 from fairlead.engine.processes import boot_id
 from fairlead.engine.risk.approval import approve_closing
 
@@ -129,6 +130,7 @@ class Flattener:
         self._new_id = new_id
         self._now_ns = now_ns
         self._unbooked = dict(unbooked or {})
+        self._taken: set[str] = set()  # instruments in which KILL has taken something over
         self._too_small: set[str] = set()  # instruments whose rest the venue takes no order for
         self._cut_off = ""
 
@@ -137,20 +139,36 @@ class Flattener:
 
     def positions(self) -> dict[str, Decimal]:
         """Net base quantity to be closed, by instrument, unbooked executions counted."""
-        found: dict[str, Decimal] = {}
+        found: defaultdict[str, Decimal] = defaultdict(Decimal)
+        for (_, name), (quantity, _) in self._held().items():
+            found[name] += quantity
+        return {name: quantity for name, quantity in found.items() if quantity}
+
+    def _held(self) -> dict[tuple[str, str], tuple[Decimal, Decimal]]:
+        """By strategy and instrument what it holds, unbooked executions counted, and its price.
+
+        What was taken over before it was booked is negative in the journal until then.
+        """
+        found: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
         with self._journal.one_moment():
-            for position in self._journal.positions():
-                if self._is_mine(position.strategy):
-                    before = found.get(position.instrument, Decimal(0))
-                    found[position.instrument] = before + position.quantity
+            positions = self._journal.positions()
+            told = {one.instrument: one.avg_price for one in positions if one.avg_price is not None}
+            for one in positions:
+                if self._is_mine(one.strategy):
+                    price = one.avg_price or Decimal(0)
+                    found[one.strategy, one.instrument] = one.quantity, price
             for client_order_id, filled in self._unbooked.items():
                 order = self._journal.order(client_order_id)
                 if order is None or not self._is_mine(order.intent.strategy):
                     continue
                 if (more := filled - order.filled) > 0:
-                    name = order.intent.instrument
-                    found[name] = found.get(name, Decimal(0)) + self._signed(order, more)
-        return {name: quantity for name, quantity in found.items() if quantity}
+                    intent = order.intent
+                    key = intent.strategy, intent.instrument
+                    before, price = found.get(key, (Decimal(0), Decimal(0)))
+                    # Else near enough to net it with another strategy's position
+                    price = price or intent.price or told.get(intent.instrument, Decimal(0))
+                    found[key] = before + self._signed(order, more), price
+        return found
 
     def _signed(self, order: JournaledOrder, quantity: Decimal) -> Decimal:
         intent = order.intent
@@ -166,6 +184,9 @@ class Flattener:
         """Close everything that is covered, until the loop's clock reaches the deadline: what is
         open then is left. Raises JournalError: then nothing more was sent.
         """
+        settle_nothing(self._journal)  # of one that died
+        held = {strategy for strategy, _ in self._held()}
+        self._covers = held.__contains__  # the orders of one that is killed from now on are open
         before = self.positions()
         self._take_over()
         details: dict[str, str] = {}
@@ -185,9 +206,10 @@ class Flattener:
     async def _close(self, details: dict[str, str]) -> None:
         """In rounds, until nothing is left that can be sent. Raises JournalError."""
         for _ in range(ROUNDS):
+            self._take_over()  # what was executed meanwhile, too
             approved = [
                 approve_closing(intent, quantity)
-                for name, quantity in self.positions().items()
+                for name, quantity in self._taken_over().items()
                 if (intent := await self._closing(name, quantity, details)) is not None
             ]
             if not approved:
@@ -198,12 +220,14 @@ class Flattener:
                 if not await self._settled(ROUND_SECS):
                     break  # of unknown outcome: sending another could close twice
 
-    def _give_back(self, closed: Iterable[Closed]) -> None:
+    def _give_back(self, closed: Sequence[Closed]) -> None:
         for one in closed:
             market = self._markets.get(one.instrument)
             least = Decimal(0) if market is None else max(market.step, market.min_quantity)
             # What the venue takes no order for stays KILL's: its strategy could not close it either
             give_back(self._journal, one.instrument, None if one.is_flat else least)
+        for name in self._taken - {one.instrument for one in closed}:  # netted out among them
+            give_back(self._journal, name, None)
 
     def _closed(
         self, name: str, before: Decimal, after: Mapping[str, Decimal], details: Mapping[str, str]
@@ -226,10 +250,19 @@ class Flattener:
         )
 
     def _take_over(self) -> None:
-        for position in self._journal.positions():
-            giver, price = position.strategy, position.avg_price
-            if price is not None and giver != KILL_STRATEGY and self._covers(giver):
-                self._journal.hand_over(giver, KILL_STRATEGY, position.instrument, price)
+        """All that the covered strategies hold; of what is not booked yet their booking makes 0."""
+        for (giver, name), (quantity, price) in self._held().items():
+            if quantity and giver != KILL_STRATEGY:
+                self._journal.hand_over(giver, KILL_STRATEGY, name, price, quantity)
+                self._taken.add(name)
+
+    def _taken_over(self) -> dict[str, Decimal]:
+        """What KILL holds, by instrument."""
+        return {
+            one.instrument: one.quantity
+            for one in self._journal.positions()
+            if one.strategy == KILL_STRATEGY and one.quantity
+        }
 
     async def _closing(
         self, name: str, quantity: Decimal, details: dict[str, str]

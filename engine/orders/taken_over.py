@@ -91,6 +91,7 @@ def give_all_back(journal: Journal, least: Callable[[str], Decimal | None]) -> l
     """What a flatten that died had not closed, at a start: a line for each strategy that gets its
     own again. `least` by instrument; None: of one that nothing is known of. Raises JournalError."""
     told = []
+    settle_nothing(journal)
     for position in journal.positions():
         if position.strategy != KILL_STRATEGY or not position.quantity:
             continue
@@ -103,6 +104,14 @@ def give_all_back(journal: Journal, least: Callable[[str], Decimal | None]) -> l
                 f"and did not close is {giver}'s again"
             )
     return told
+
+
+def settle_nothing(journal: Journal) -> None:
+    """Where KILL holds nothing, and a flatten died before it said so: what it closed is nobody's to
+    get back; what only netted to nothing is each one's again. Raises JournalError."""
+    for position in journal.positions():
+        if position.strategy == KILL_STRATEGY and not position.quantity:
+            give_back(journal, position.instrument, Decimal(0))
 
 
 def _part(quantity: Decimal, left: Decimal) -> Decimal:

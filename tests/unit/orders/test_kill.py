@@ -337,6 +337,7 @@ def _flatten(
     bench: Bench,
     *,
     only: str | None = None,
+    covers: Callable[[str], bool] | None = None,
     unbooked: dict[str, Decimal] | None = None,
     market: Market = MARKET,
     secs: float = 60.0,
@@ -356,7 +357,7 @@ def _flatten(
             journal=journal,
             desk=desk,
             markets=Markets({INSTRUMENT: market}, touch),
-            covers=lambda strategy: only in (None, strategy),
+            covers=covers or (lambda strategy: only in (None, strategy)),
             collar=D("0.05"),
             new_id=lambda: next(ids),
             now_ns=bench.loop.now_ns,
@@ -433,19 +434,6 @@ def test_one_strategy_is_closed_and_no_other(bench: Bench) -> None:
     assert closed.is_flat
     assert [one.quantity for one in bench.venue.creates] == [D("0.2")]
     assert _positions(bench) == {"S-1": D("0.5"), "S-2": D(0), KILL_STRATEGY: D(0)}
-
-
-def test_executions_that_a_hanging_run_did_not_book_are_closed_too(bench: Bench) -> None:
-    assert bench.journal is not None
-    bench.journal.intend([intent("A")])
-    bench.journal.accepted("A", "VA", instrument=INSTRUMENT)
-    bench.venue.answer = _fills_at_once(bench)
-    (closed,) = _flatten(bench, unbooked={"A": D("0.4")})
-    assert closed.before == D("0.3996")  # less the fee, which is paid in base
-    assert [one.quantity for one in bench.venue.creates] == [D("0.399")]
-    assert closed.is_flat
-    bench.journal.fill(intent("A"), _fill("A", "0.4"), D("0.0004"))  # the run wakes up and books
-    assert sum(_positions(bench).values()) == D("0.0006")
 
 
 def test_nothing_is_sent_twice_while_an_outcome_is_unknown(bench: Bench) -> None:

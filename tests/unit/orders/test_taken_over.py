@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.live import KILL_STRATEGY
-from fairlead.engine.orders.model import Accepted, Intent, OrderState, Outcome, Refused, Side
+from fairlead.engine.orders.model import Accepted, Intent, Kind, OrderState, Outcome, Refused, Side
 from fairlead.engine.orders.taken_over import SETTLED, give_all_back, give_back
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 from tests.unit.orders.test_kill import MARKET, _fill, _fills_at_once, _flatten, _hold, _positions
@@ -181,3 +182,122 @@ def test_a_record_that_was_never_written_so_is_damage(bench: Bench, body: object
         give_all_back(bench.journal, lambda _: LEAST)
     assert refused.value.code == "JRN-CORRUPT"
     assert _held(bench) == {KILL_STRATEGY: D("0.5")}
+
+
+# -- what the journal does not hold yet ----------------------------------------------------------
+
+
+def _sent(bench: Bench, cid: str, quantity: str, **changes: Any) -> Intent:
+    """An order of a run that hangs: what the venue has executed of it is not booked."""
+    assert bench.journal is not None
+    one = intent(cid, quantity=D(quantity), **changes)
+    bench.journal.intend([one])
+    bench.journal.accepted(cid, f"V{cid}", instrument=INSTRUMENT)
+    return one
+
+
+@pytest.mark.parametrize("kind", [Kind.LIMIT, Kind.MARKET])
+def test_executions_that_a_hanging_run_did_not_book_are_closed_too(
+    bench: Bench, kind: Kind
+) -> None:
+    changes: dict[str, Any] = {"kind": kind} | ({"price": None} if kind is Kind.MARKET else {})
+    one = _sent(bench, "A", "0.5", **changes)
+    bench.venue.answer = _fills_at_once(bench)
+    (closed,) = _flatten(bench, unbooked={"A": D("0.4")})
+    assert closed.before == D("0.3996")  # less the fee, which is paid in base
+    assert [one.quantity for one in bench.venue.creates] == [D("0.399")]
+    assert closed.is_flat
+    assert _held(bench) == {"S-1": D("-0.3996"), KILL_STRATEGY: D("0.0006")}
+    assert bench.journal is not None
+    bench.journal.fill(one, _fill("A", "0.4"), D("0.0004"))  # the run wakes up, or the next start
+    assert give_all_back(bench.journal, lambda _: LEAST) == []
+    assert _held(bench) == {KILL_STRATEGY: D("0.0006")}
+    assert bench.journal.problems() == []
+
+
+def test_an_exit_that_was_executed_and_not_booked_is_counted_of_its_strategy(bench: Bench) -> None:
+    _hold(bench, "A", "0.5")
+    one = _sent(bench, "X", "0.5", side=Side.SELL)
+    bench.venue.answer = _fills_at_once(bench)
+    (closed,) = _flatten(bench, unbooked={"X": D("0.2")})
+    assert closed.is_flat
+    assert [sent.quantity for sent in bench.venue.creates] == [D("0.3")]
+    assert _held(bench) == {"S-1": D("0.2")}, "until its exit is booked"
+    assert bench.journal is not None
+    bench.journal.fill(one, _fill("X", "0.2", side=Side.SELL), D(0))
+    assert _held(bench) == {}
+
+
+def test_what_is_booked_while_it_is_closed_is_counted_once(bench: Bench) -> None:
+    one = _sent(bench, "A", "0.4")
+    fills = _fills_at_once(bench)
+
+    def answer(closing: Intent) -> Outcome:
+        assert bench.journal is not None
+        bench.journal.fill(one, _fill("A", "0.4"), D("0.0004"))
+        return fills(closing)
+
+    bench.venue.answer = answer
+    (closed,) = _flatten(bench, unbooked={"A": D("0.4")})
+    assert closed.is_flat
+    assert [sent.quantity for sent in bench.venue.creates] == [D("0.399")]
+    assert _held(bench) == {KILL_STRATEGY: D("0.0006")}
+
+
+def test_unbooked_executions_that_were_not_closed_are_given_back(bench: Bench) -> None:
+    one = _sent(bench, "A", "0.4")
+    bench.venue.answer = _refuses
+    (closed,) = _flatten(bench, unbooked={"A": D("0.4")})
+    assert not closed.is_flat
+    assert _held(bench) == {}
+    assert bench.journal is not None
+    bench.journal.fill(one, _fill("A", "0.4"), D("0.0004"))
+    assert _held(bench) == {"S-1": D("0.3996")}
+
+
+# -- what netted to nothing ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_positions_that_netted_to_nothing_never_come_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, dies: bool
+) -> None:
+    _hold(bench, "A", "0.5")
+    _hold(bench, "B", "0.5", strategy="S-2", side=Side.SELL)
+    if dies:
+        with monkeypatch.context() as patched:
+            patched.setattr("fairlead.engine.kill.flatten.give_back", _cut_off)
+            with pytest.raises(JournalError):
+                _flatten(bench)
+        assert bench.journal is not None
+        give_all_back(bench.journal, lambda _: LEAST)
+        assert _held(bench) == {"S-1": D("0.5"), "S-2": D("-0.5")}, "nothing was closed"
+    assert _flatten(bench) == []
+    assert _held(bench) == {}
+    _hold(bench, "C", "0.2")
+    bench.venue.answer = _refuses
+    (closed,) = _flatten(bench)
+    assert not closed.is_flat
+    assert _held(bench) == {"S-1": D("0.2")}
+
+
+def _cut_off(*_: object) -> None:
+    raise JournalError("JRN-WRITE", "killed")
+
+
+def test_one_that_is_killed_meanwhile_is_left_to_the_next_flatten(bench: Bench) -> None:
+    """Its own exit rests at the venue still: closed now, it would be sold twice."""
+    _hold(bench, "A", "0.5")
+    _hold(bench, "B", "0.2", strategy="S-2")
+    _sent(bench, "R", "0.2", strategy="S-2", side=Side.SELL)
+    killed, fills = {"S-1"}, _fills_at_once(bench)
+
+    def answer(one: Intent) -> Outcome:
+        killed.add("S-2")
+        return fills(one)
+
+    bench.venue.answer = answer
+    (closed,) = _flatten(bench, covers=killed.__contains__)
+    assert closed.is_flat
+    assert [sent.quantity for sent in bench.venue.creates] == [D("0.5")]
+    assert _held(bench) == {"S-2": D("0.2")}
