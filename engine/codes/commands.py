@@ -156,6 +156,10 @@ COMMANDS: dict[str, Code] = {
     "SENSITIVITY-ENDED": Code(
         "a run of `--sensitivity` ended before its data", "mend what its outcome says"
     ),
+    "PARITY-ENDED": Code(
+        "the backtest of the run's commands did not end well: nothing can be compared with it",
+        "mend what its outcome says",
+    ),
     "PARITY-UNRECORDED": Code(
         "the run recorded nothing, or its recording is gone",
         "record with it: a [record] section whose `normalized` is on",

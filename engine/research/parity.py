@@ -9,7 +9,7 @@ more than a fee, else its first. It is explained by the first of these that fits
   is the gap's doing); or it is the same where the backtest refuses and cuts what the run did, and
   no more: what an order takes, or stands before, the others have no more.
 - `end`: all is the same, but the run ended it after the end of the data, as it ended itself or by a
-  command that was on its way then: in the backtest it is open.
+  command that was on its way then: in the backtest it is open. Or it was given after it.
 - `fee`: the same execution, at another fee, or called a maker's in one and a taker's in the other.
   What the venue did not tell of it, maker or taker, differs from neither.
 - `gap`: the data lacks what the run saw of its instrument while the order lived, or says itself
@@ -54,6 +54,7 @@ CLASSES = (LATENCY, QUEUE, FEE, GAP, REFUSAL, EXIT, BOOKING, LIQUIDITY, KILL, EN
 WEAK = frozenset({UNEXPLAINED, QUEUE})
 STOPPING = frozenset({"STOP_LIMIT", "LIMIT_IF_TOUCHED"})
 REFUSED = frozenset({"REJECTED", "DENIED"})
+NOT_GIVEN = "never given"
 _ENDS = {"CANCELED": "ended", "EXPIRED": "ended", "FILLED": "filled"}
 Span = tuple[int, int]
 Lack = tuple[int, int, str]  # a span, and of which instrument; empty: of all
@@ -152,10 +153,10 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
         return Variant(words=self.words, rows=merged.together(rows, self.rows, told))
 
 
-def events_of(row: Row | None) -> list[Event]:
-    """In the order of time. None: it never came to be."""
+def events_of(row: Row | None, *, is_refused: bool = False) -> list[Event]:
+    """In the order of time. None: it never came to be, as the gate refused it, or was not given."""
     if row is None:
-        return [Event("refused", 0, ("by the gate",))]
+        return [Event("refused", 0, ("by the gate",)) if is_refused else Event(NOT_GIVEN, 0)]
     if row["status"] in REFUSED:
         return [Event("refused", row["ts_last"])]
     found = []
@@ -200,7 +201,8 @@ def compared(
     end of the data, may be so at another time; so may anything by `slack_ns`, and what the run told
     of executions by their sum by `poll_ns` more. `cuts_at_fills`: the run was on paper. `behind`:
     prices of the trades that were newer than the book when the backtest filled or ended an order of
-    a live run, by its id; `denied`: why its gate refused one.
+    a live run, by its id; `denied`: why its gate refused one. What it neither has nor refused it
+    was never given.
     """
     rows, found = list(rows), list[Difference]()
     slack = _slack(rows, replayed.values(), slack_ns, until_ns)
@@ -209,8 +211,8 @@ def compared(
     latencies = [one.as_told(rows, told) for one in latencies]
     as_refused = as_refused and as_refused.as_told(rows, told)
     for row in rows:
-        other = replayed.get(row["client_order_id"])
-        events = events_of(row), events_of(other)
+        other, no = replayed.get(row["client_order_id"]), (denied or {}).get(row["client_order_id"])
+        events = events_of(row), events_of(other, is_refused=no is not None)
         pair = _first(*events, slack, but_fees=True) or _first(*events, slack)
         if pair is None:
             continue
@@ -219,11 +221,10 @@ def compared(
             cut = held_other(row, other, rows, list(replayed.values()))
         if other is not None and cut is None:
             cut = native_cut(row, other, single)
-        no = (denied or {}).get(row["client_order_id"])
         kind, why = _explained(row, other, pair, lacking, slack, cut, no)
-        if kind == UNEXPLAINED:
+        if kind == UNEXPLAINED and not why:
             kind, why = _like_another(row, latencies, as_refused, slack)
-        if kind == UNEXPLAINED:
+        if kind == UNEXPLAINED and not why:
             kind, why = _queued(row, pair, queueless, is_paper=cuts_at_fills)
         prices = (behind or {}).get(row["client_order_id"], ())
         if kind == UNEXPLAINED and (price := _took_behind(row, pair, prices)) is not None:
@@ -253,7 +254,7 @@ def _shared(
     moment: they share what was there."""
     told = {one.order: one for one in found}
     sides = {row["client_order_id"]: row.get("side") for row in rows}
-    for one in (each for each in found if each.kind in WEAK):
+    for one in (each for each in found if each.kind in WEAK and each.order in replayed):
         had = {
             row["client_order_id"]: size
             for row in rows
@@ -348,12 +349,14 @@ def _explained(
     cut: str | None,
     denied: str | None,
 ) -> tuple[str, str]:
-    """Class and reason, by the order alone."""
+    """Class and reason, by the order alone; no reason of what others may explain."""
     if row["strategy"] == KILL_STRATEGY:
         return KILL, "the kill switch's own order: no backtest plays it"
     mine, theirs = pair
+    if other is None and denied is None:
+        return _never_given(row, slack)
     gap = _gap(row, other, lacking)
-    refused = {one.what for one in pair if one is not None} & {"refused"} or other is None
+    refused = "refused" in {one.what for one in pair if one is not None}
     if refused and (gap is None or mine is None or mine.what == "refused"):
         found = (other or {}).get("reason") or denied or row.get("reason") or "the gate refused"
         return REFUSAL, str(found)
@@ -371,6 +374,12 @@ def _explained(
     if _is_decided(row, other, slack) or _is_lost(row, other, slack, mine):
         return BOOKING, "the same, decided then: NautilusTrader books it later, or not at all"
     return UNEXPLAINED, ""
+
+
+def _never_given(row: Row, slack: Slack) -> tuple[str, str]:
+    if slack.until_ns is not None and row["ts_init"] >= slack.until_ns:
+        return END, "it was given when the data was over"
+    return UNEXPLAINED, "the backtest was never given it"
 
 
 def _ended_later(row: Row, pair: Pair, slack: Slack) -> str | None:

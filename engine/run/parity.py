@@ -46,8 +46,8 @@ Progress = Callable[[str], None]
 
 
 def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: None) -> Parity:
-    """Raises FairleadError: PARITY-MODE, PARITY-UNRECORDED, PARITY-EMPTY, PARITY-KIND, and as a
-    backtest does.
+    """Raises FairleadError: PARITY-MODE, PARITY-UNRECORDED, PARITY-EMPTY, PARITY-KIND,
+    PARITY-ENDED, and as a backtest does.
 
     `config` is the file of the run, where it lies elsewhere now.
     """
@@ -145,13 +145,11 @@ def _replayed(
             for row in done.result.record().tables["orders"]
         }
         net = {name: Decimal(value) for name, value in done.result.summary.net.items()}
-        denials = done.result.parts.run_state.denials
-        denied = {one.client_order_id: str(one.denial) for one in denials}
     finally:
         done.result.dispose()
     return _Again(
         rows={mine: theirs[name] for mine, name in done.ids.items() if name in theirs},
-        denied={mine: denied[name] for mine, name in done.ids.items() if name in denied},
+        denied={mine: done.denied[name] for mine, name in done.ids.items() if name in done.denied},
         nets=net,
     )
 
@@ -175,7 +173,7 @@ def _variants(
         told(words)
         moved = [msgspec.structs.replace(one, due=one.ts + delay) for one in played]
         found.append(Variant(words=words, rows=_replayed(loaded, rows, moved, words).rows))
-    told("without a queue")
+    told(words := "without a queue")
     bare = msgspec.structs.replace(
         loaded,
         config=msgspec.structs.replace(
@@ -183,7 +181,7 @@ def _variants(
             simulated=msgspec.structs.replace(loaded.config.simulated, queue_position=False),
         ),
     )
-    queueless = Variant(words="without a queue", rows=_replayed(bare, rows, played, "").rows)
+    queueless = Variant(words=words, rows=_replayed(bare, rows, played, words).rows)
     return {"latencies": found, "queueless": queueless, "as_refused": refused}
 
 

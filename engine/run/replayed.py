@@ -35,6 +35,7 @@ from fairlead.engine.matching.shadow import Decided
 from fairlead.engine.orders.model import Role, with_role
 from fairlead.engine.research.columns import Row
 from fairlead.engine.research.runs import Run
+from fairlead.engine.risk.checks import Denial
 from fairlead.engine.run.backtest import RunResult, run_backtest
 from fairlead.engine.run.config import load
 from fairlead.engine.run.latency import Latency
@@ -115,7 +116,7 @@ def _ended(row: Row) -> int | None:
 
 class Told:
     """`Delays`: when the command that is given next arrives; `ids` has what each order of the run
-    is called here."""
+    is called here, `denied` by that why the gate refused it."""
 
     in_order = False  # as they arrived
 
@@ -123,6 +124,7 @@ class Told:
         self.typical_ns, self.most_ns = typical_ns, most_ns
         self.due: int | None = None
         self.ids: dict[str, str] = {}
+        self.denied: dict[str, str] = {}
 
     def next_ns(self, sent: Sent) -> int:
         return self.typical_ns if self.due is None else max(self.due - sent.now_ns, 0)
@@ -199,6 +201,10 @@ class Replayed(GuardedStrategy):
         if (order := self._open(command)) is not None:
             self.cancel_order(order.client_order_id)
 
+    def on_gate_denied(self, order: Any, denial: Denial) -> None:
+        if order.status.name == "INITIALIZED":  # and not a change of one that is there
+            self.delays.denied[str(order.client_order_id)] = str(denial)
+
     def _open(self, command: Command) -> Any:
         name = self.delays.ids.get(command.order["client_order_id"])
         order = None if name is None else self.cache.order(ClientOrderId(name))
@@ -230,11 +236,13 @@ def _order(factory: Any, row: Row, terms: Mapping[str, str | None]) -> Any:
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of the commands. `ids`: by the order's id in the run, its id here; `decided`: by
-    that, its fills when the matching decided on them."""
+    """What came of the commands. `ids`: by the order's id in the run, its id here; by that one
+    `denied`, why the gate refused it, and `decided`, its fills when the matching decided on them.
+    """
 
     result: RunResult
     ids: Mapping[str, str]
+    denied: Mapping[str, str]
     decided: Mapping[str, Sequence[Row]]
 
 
@@ -293,18 +301,23 @@ def replay(
 ) -> Replay:
     """The backtest of `loaded` with these commands in place of its strategies'.
 
-    Raises FairleadError as a backtest does.
+    Raises FairleadError as a backtest does, and PARITY-ENDED where it did not end well: what it was
+    not given then says nothing of the run.
     """
     told = Told(usual_ns(loaded, rows), 60_000_000_000)
     resolved = resolve(loaded, "backtest").require()
     strategies = [_in_place_of(loaded, one, played, told) for one in resolved.strategies]
     found: list[Decided] = []
     result = run_backtest(loaded, latency=AsTold(told, words), strategies=strategies, decided=found)
+    if code := result.exit_code:
+        result.dispose()
+        text = f"the backtest of the run's commands {words} ended so: {result.summary.outcome}"
+        raise FairleadError("PARITY-ENDED", text, int(code))
     decided: dict[str, list[Row]] = {}
     for name, ts, price, quantity in found:
         fill = {"ts_event": ts, "price": format(price, "f"), "quantity": format(quantity, "f")}
         decided.setdefault(name, []).append(fill)
-    return Replay(result=result, ids=told.ids, decided=decided)
+    return Replay(result=result, ids=told.ids, denied=told.denied, decided=decided)
 
 
 def _in_place_of(

@@ -417,3 +417,29 @@ def test_what_the_end_of_the_run_ended_is_open_at_that_of_the_data(
     more = row(*fills, fill("1 USDT", "MAKER"), status="PARTIALLY_FILLED")
     (found,) = compared([mine], {"O-1": more}, lacking=(), slack_ns=1, until_ns=until_ns)
     assert found.kind != "end"
+
+
+@pytest.mark.parametrize(
+    ("denied", "until_ns", "says", "why"),
+    [
+        (None, None, "unexplained", "the backtest was never given it"),
+        (None, BEGIN_NS + 1, "unexplained", "the backtest was never given it"),
+        (None, BEGIN_NS, "end", "it was given when the data was over"),
+        ("MARGIN: too much", BEGIN_NS, "refusal", "MARGIN: too much"),
+    ],
+)
+@pytest.mark.parametrize("status", ["FILLED", "REJECTED"])
+def test_what_the_backtest_does_not_have_was_refused_or_never_given(
+    denied: str | None, until_ns: int | None, says: str, why: str, status: str
+) -> None:
+    mine = row(fill("1 USDT", "MAKER"), status=status)
+    refusals = {} if denied is None else {"O-1": denied}
+    whole = (BEGIN_NS, BEGIN_NS + 9 * SECOND_NS, "")
+    for lacking in ([], [whole] if denied is None else []):
+        found = compared(
+            [mine], {}, lacking=lacking, slack_ns=1, until_ns=until_ns, denied=refusals
+        )
+        if (denied, status) == ("MARGIN: too much", "REJECTED"):
+            assert found == [], "refused, by whomever"
+        else:
+            assert [(one.kind, one.why) for one in found] == [(says, why)]

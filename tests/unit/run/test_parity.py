@@ -26,37 +26,13 @@ from fairlead.engine.run.backtest import run_backtest
 from fairlead.engine.run.config import load
 from fairlead.engine.run.parity import MODES, _had_left, parity_of
 from tests.kernel.bench import book, level
-from tests.unit.backtest_kit import START_NS, cleared, perpetual, write_catalog
+from tests.unit.backtest_kit import START_NS, cleared, perpetual
 from tests.unit.matching.fills import BUY, SELL
-from tests.unit.observe.test_same_bytes import PERP, all_strategies
+from tests.unit.observe.test_same_bytes import PERP
+from tests.unit.run.conftest import changed
 
 SECOND_NS = 1_000_000_000
 Edit = Callable[[list[dict[str, Any]]], None]
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of every shipped strategy, and its data beside it: `run`, `catalog`, `run.toml`."""
-    folder: Path = tmp_path_factory.mktemp("kept")
-    catalog = write_catalog(folder / "catalog", perpetual(PERP), seconds=60, seed=9)
-    result = run_backtest(load(all_strategies(folder, catalog)))
-    result.record().write(folder / "run")
-    result.dispose()
-    changed(folder / "run", mode="paper")
-    return folder
-
-
-def changed(run: Path, **manifest: Any) -> None:
-    """What the run says of itself."""
-    told = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps(told | manifest))
-
-
-@pytest.fixture
-def copied(kept: Path, tmp_path: Path) -> Path:
-    """The run to be tampered with; its data stays where it was."""
-    shutil.copytree(kept / "run", tmp_path / "run")
-    return tmp_path / "run"
 
 
 def rows_of(run: Path) -> list[dict[str, Any]]:
