@@ -272,6 +272,10 @@ RUNNING: dict[str, Code] = {
         "a strategy stopped itself; the run goes on without it",
         "look what it left open; `self.shutdown_system(reason)` ends the run instead",
     ),
+    "FEES-UNVALUED": Code(
+        "fees were paid in a currency of which the instrument tells no price: no net has them",
+        "take them off by hand, at that currency's price",
+    ),
     "STRATEGY-ENDED": Code(
         "a strategy ended a backtest before its data was over, or its failure did",
         "its figures are of the time until then: compare them with no whole run's",

@@ -38,6 +38,7 @@ class InstrumentSummary(msgspec.Struct, frozen=True, kw_only=True):
     counts in `fees_value` what it was worth when it was paid; `net` is realized + unrealized -
     fees_value: the change of equity, with the opening position at `opening_cost`. `opening_gain` is
     what of it the opening position is worth at the mark beyond that cost, had nothing been traded.
+    `fees_unvalued` were paid in currencies of which the instrument tells no price: in no other sum.
     """
 
     instrument: str
@@ -57,6 +58,7 @@ class InstrumentSummary(msgspec.Struct, frozen=True, kw_only=True):
     unrealized: Decimal
     fees_value: Decimal
     net: Decimal
+    fees_unvalued: dict[str, Decimal] = {}
 
 
 class StrategySummary(InstrumentSummary, frozen=True, kw_only=True):
@@ -74,6 +76,7 @@ class Account:
         self.quote: str = getattr(instrument, "settlement_currency", instrument.quote_currency).code
         self._multiplier: Decimal = instrument.multiplier.as_decimal()
         self.is_inverse: bool = instrument.is_inverse
+        self._is_contract = getattr(instrument, "settlement_currency", None) is not None
         self.fills = 0
         self.bought = self.sold = self.turnover = ZERO
         self.position = self.position_max = ZERO
@@ -81,6 +84,7 @@ class Account:
         self.average = ZERO
         self.cash = ZERO  # quote currency in and out, without fees
         self.fees_value = ZERO
+        self.fees_unvalued: dict[str, Decimal] = {}
 
     def unit(self, price: Decimal) -> Decimal:
         """What a long base unit is worth in quote currency, up to a constant: its changes count."""
@@ -144,9 +148,11 @@ class Account:
             self.sold += quantity
         if fee_currency == self.quote:
             self.fees_value += fee
-        elif fee_currency == self.base:  # as the journal books it
-            moved -= fee
+        elif fee_currency == self.base:  # as the journal books it: a contract is no holding of it
+            moved -= ZERO if self._is_contract else fee
             self.fees_value += self.value(fee, price)
+        elif fee:
+            self.fees_unvalued[fee_currency] = self.fees_unvalued.get(fee_currency, ZERO) + fee
         self.cash -= moved * self.unit(price)
         if moved:
             self._move(moved, price)
@@ -202,6 +208,7 @@ class Account:
             unrealized=unrealized,
             fees_value=self.fees_value,
             net=gross - self.fees_value,
+            fees_unvalued=dict(self.fees_unvalued),
         )
 
 

@@ -130,6 +130,16 @@ class Trading(msgspec.Struct, frozen=True, kw_only=True):
         return self.filled / self.sent if self.sent else None
 
 
+def unvalued(instruments: Iterable[InstrumentSummary]) -> list[str]:
+    """What a person must know of fees that are in no net."""
+    paid = ((one, *fee) for one in instruments for fee in sorted(one.fees_unvalued.items()))
+    return [
+        f"FEES-UNVALUED {one.instrument}: {fee:f} {currency} of fees are in no net, as nothing "
+        f"tells their price in {one.quote}"
+        for one, currency, fee in paid
+    ]
+
+
 def mark_price(cache: Any, instrument_id: InstrumentId) -> Decimal | None:
     """The mid of the book, else of the last quote, else the last trade's price."""
     top = cache.top_of_book(instrument_id)

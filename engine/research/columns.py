@@ -56,6 +56,22 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "queue_ns": "int",  # from the venue's acceptance
         **{f"mid_{secs}s": "number" for secs in HORIZONS_SECS},  # so long after the fill
     },
+    # Whose each fill is, with what a strategy held at the start (no time) and what was handed over:
+    # only of a run in which that is not told by the order's strategy; else there is no row
+    "parts": {
+        "ts_event": "ts",
+        "strategy": "text",
+        "instrument": "text",
+        "side": "text",
+        "quantity": "number",
+        "fee": "number",
+        "fee_currency": "text",
+        "quote": "text",
+        "value": "number",
+        "moved": "number",
+        "cash": "number",
+        "is_fill": "flag",
+    },
     "denials": {
         "ts": "ts",
         "client_order_id": "text",

@@ -70,6 +70,7 @@ def _executed(orders: Sequence[Row], fills: Sequence[Row]) -> dict[str, Any]:
     sent = [row for row in orders if row["status"] != "DENIED"]
     makers = [fill for fill in fills if fill["liquidity"] == "MAKER"]
     takers = [fill for fill in fills if fill["liquidity"] == "TAKER"]
+    is_told = len(makers) + len(takers) == len(fills)  # by the venue
     turnover = sum(_value(fill) for fill in fills)  # of one instrument, so of one currency
     waited = [fill["queue_ns"] / 1e6 for fill in makers if fill["queue_ns"] is not None]
     accepted = [
@@ -81,11 +82,11 @@ def _executed(orders: Sequence[Row], fills: Sequence[Row]) -> dict[str, Any]:
         "with_fills": sum(float(row["filled"]) > 0 for row in sent),
         "by_status": dict(sorted(Counter(row["status"] for row in orders).items())),
         "fills": len(fills),
-        "makers": len(makers),
-        "takers": len(takers),
+        "makers": len(makers) if is_told else None,
+        "takers": len(takers) if is_told else None,
         "turnover": turnover,
         "currency": next((fill["quote"] for fill in fills if fill["quote"]), None),
-        "maker_share": sum(map(_value, makers)) / turnover if turnover else None,
+        "maker_share": sum(map(_value, makers)) / turnover if turnover and is_told else None,
         "accepted_ms": quantiles(accepted),
         "queue_ms": quantiles(waited),
         "slippage_bps": spread(_known(_slippage, fills)),
@@ -265,8 +266,9 @@ def _label(ts: int, form: str) -> str:
 
 
 def trades(fills: Sequence[Row]) -> list[dict[str, Any]]:
-    """From flat to flat, of each strategy in each instrument; a fill that turns a position ends one
-    and begins another. PnL is in quote currency, after fees; what is less than `FLAT` of the
+    """From flat to flat, of each strategy in each instrument, by rows of `fills` or of `parts`; a
+    fill that turns a position ends one and begins another; `opened` is None of what the run began
+    with. PnL is in quote currency, after fees; what is less than `FLAT` of the
     largest position counts as nothing, at its last price."""
     begun: dict[tuple[str, str], dict[str, Any]] = {}
     found = []
@@ -322,7 +324,7 @@ def _add(trade: dict[str, Any], fill: Row, moved: float, cash: float) -> None:
     trade["position"] += moved
     trade["pnl"] += cash
     trade["largest"] = max(trade["largest"], abs(trade["position"]))
-    trade["fills"] += 1
+    trade["fills"] += fill.get("is_fill", True)
     trade["closed"] = fill["ts_event"]
 
 
@@ -344,7 +346,9 @@ def _of_currency(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "gain": fmean(gains) if gains else None,
         "loss": fmean(losses) if losses else None,
         "profit_factor": sum(gains) / -sum(losses) if losses else None,
-        "secs": quantiles([(one["closed"] - one["opened"]) / SECOND_NS for one in found]),
+        "secs": quantiles(
+            [(one["closed"] - one["opened"]) / SECOND_NS for one in found if one["opened"]]
+        ),
         "shuffled": shuffled([one["pnl"] for one in found]),
     }
 

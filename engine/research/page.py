@@ -149,10 +149,11 @@ def _cards(told: dict[str, Any]) -> Iterator[str]:
             more += f", looked at every {one['looks_secs']:g} s"
         yield card(f"deepest fall of equity{more}", _money(-one["drawdown"], one["currency"]))
     fills = sum(one["fills"] for one in told["execution"])
-    makers = sum(one["makers"] for one in told["execution"])
+    known = [one["makers"] for one in told["execution"] if one["makers"] is not None]
+    is_told = len(known) == len(told["execution"])
     orders = sum(one["orders"] for one in told["execution"])
     yield card(f"fills of {orders:,} orders", f"{fills:,}")
-    yield card("of them as maker", f"{makers / fills:.0%}" if fills else "-")
+    yield card("of them as maker", f"{sum(known) / fills:.0%}" if fills and is_told else "-")
     count = sum(told["gate"]["denials"].values())
     yield card("refused by the gate", f"{count:,}")
 
@@ -318,7 +319,7 @@ def _mark_outs(rows: Sequence[dict[str, Any]]) -> str:
             *(_mark_out(found) for found in one["mark_outs"][side].values()),
         ]
         for one in rows
-        for side in ("maker", "taker")
+        for side in (("all",) if one["makers"] is None else ("maker", "taker"))
         if any(found["count"] for found in one["mark_outs"][side].values())
     ]
     ends = [f"after {secs} s, bps (fills)" for secs in HORIZONS_SECS]
@@ -373,12 +374,12 @@ def _trades(told: dict[str, Any]) -> str:
     heads = [_closed(name, one) for name, one in told["by_currency"].items()]
     rows = [
         [
-            _at(one["opened"]),
+            "before the run" if one["opened"] is None else _at(one["opened"]),
             f"{one['strategy']}, {one['instrument'].rpartition('.')[0]}",
             one["side"],
             number(one["largest"]),
             str(one["fills"]),
-            _lasting((one["closed"] - one["opened"]) / 1e9),
+            "-" if one["opened"] is None else _lasting((one["closed"] - one["opened"]) / 1e9),
             _money(one["pnl"], one["currency"]),
         ]
         for one in found[-TRADES_MAX:]
@@ -393,7 +394,7 @@ def _closed(currency: str, told: dict[str, Any]) -> str:
     head = (
         f"{pnl['count']:,} closed, mean {_mean(pnl)} {currency}, {told['won']:.0%} gained, profit "
         f"factor {'-' if factor is None else f'{factor:.2f}'}, median "
-        f"{_lasting(told['secs']['median'])}"
+        f"{_lasting(told['secs']['median'] or 0)}"
     )
     return f"<p>{escape(head)}</p>{_shuffled(currency, told['shuffled'])}"
 

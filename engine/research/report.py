@@ -23,7 +23,7 @@ HTML_FILE = "report.html"
 def report(run: Run) -> dict[str, Any]:
     """Every number of the report. Raises FairleadError RUN-DAMAGED."""
     orders, fills, equity = run.rows("orders"), run.rows("fills"), run.rows("equity")
-    trades = numbers.trades(fills)
+    trades = numbers.trades(parts(run) or fills)
     summary = run.summary
     return {
         "run": run.id,
@@ -47,6 +47,11 @@ def report(run: Run) -> dict[str, Any]:
         "gaps": run.rows("gaps"),
         "notes": summary["notes"],
     }
+
+
+def parts(run: Run) -> list[dict[str, Any]]:
+    """Whose each fill is, where its order does not tell; an earlier version kept no such table."""
+    return run.rows("parts") if "parts.jsonl" in run.manifest.files else []
 
 
 def strip(run: Run) -> dict[str, Any]:
@@ -123,8 +128,10 @@ def _figures(told: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         if worth["returns"] is not None:
             yield f"{where} ratio", worth["returns"]["ratio"]
             yield f"{where} ratio error", worth["returns"]["ratio_error"]
-    for name in ("orders", "sent", "with_fills", "fills", "makers"):
+    for name in ("orders", "sent", "with_fills", "fills"):
         yield name.replace("_", " "), sum(one[name] for one in told["execution"])
+    makers = [one["makers"] for one in told["execution"]]
+    yield "makers", None if None in makers else sum(makers)
     traded: defaultdict[str, float] = defaultdict(float)
     for one in told["execution"]:
         if one["currency"] is not None:

@@ -57,6 +57,7 @@ def tables(
     return {
         "orders": traded.orders,
         "fills": fills,
+        "parts": list(_parts(traded, fills)),
         "denials": traded.denials,
         "marks": [
             {"ts": top.ts, "instrument": name, "bid": _price(top.bid), "ask": _price(top.ask)}
@@ -120,6 +121,8 @@ def _moved(buying: bool, fill: Row, fee: str, currency: str, instrument: Any) ->
     cash = account.turnover * (-1 if buying != account.is_inverse else 1)
     if currency == account.quote:
         cash -= paid
+    elif account.position == (quantity if buying else -quantity):  # a contract's in its base
+        cash -= account.fees_value
     told = {"value": account.turnover, "moved": account.position, "cash": cash}
     return {"quote": account.quote, **{name: _text(value) for name, value in told.items()}}
 
@@ -205,6 +208,61 @@ def _positions(traded: Traded, fills: Iterable[Row]) -> Iterator[Row]:
             yield held.row(fill["ts_event"], one.strategy, name)
     while handed:
         yield from held.handed(handed.pop())
+
+
+def _parts(traded: Traded, fills: Iterable[Row]) -> Iterator[Row]:
+    """Rows of `parts`; of which of a run in which each fill is its order's strategy's, from nothing
+    on, there are none."""
+    if not (any(held for _, (held, _) in traded.opening) or traded.shares or traded.handed):
+        return
+    for (strategy, name), (quantity, cost) in traded.opening:
+        if quantity and name in traded.instruments:
+            held = Account(traded.instruments[name])
+            held.open(quantity, held.cost_of(quantity, cost))
+            yield _standing(None, strategy, name, held, quantity)
+    handed = sorted(traded.handed, key=lambda one: one.ts, reverse=True)
+    for fill in fills:
+        while handed and handed[-1].ts <= fill["ts_event"]:
+            yield from _handed(traded, handed.pop())
+        whole = Share(fill["strategy"], Decimal(fill["quantity"]), Decimal(fill["fee"] or 0))
+        for one in traded.shares.get((fill["client_order_id"], fill["trade_id"]), (whole,)):
+            part = {**fill, "quantity": _text(one.quantity), "fee": _text(one.fee)}
+            known = traded.instruments.get(fill["instrument"])
+            currency = fill["fee_currency"] or ""
+            moved = _moved(fill["side"] == "BUY", part, part["fee"] or "", currency, known)
+            row = {**part, **moved, "strategy": one.strategy, "is_fill": True}
+            yield {name: row[name] for name in COLUMNS["parts"]}
+    while handed:
+        yield from _handed(traded, handed.pop())
+
+
+def _handed(traded: Traded, one: Handed) -> Iterator[Row]:
+    over = one.over
+    if one.instrument not in traded.instruments:
+        return
+    for strategy, quantity in ((over.giver, -over.quantity), (over.taker, over.quantity)):
+        held = Account(traded.instruments[one.instrument])
+        held.open(quantity, held.cost_of(quantity, quantity * over.price))
+        yield _standing(one.ts, strategy, one.instrument, held, quantity)
+
+
+def _standing(ts: int | None, strategy: str, name: str, held: Account, quantity: Decimal) -> Row:
+    """A position that no fill brought: at its cost."""
+    cash = held.cash
+    return {
+        "ts_event": ts,
+        "strategy": strategy,
+        "instrument": name,
+        "side": "BUY" if quantity > 0 else "SELL",
+        "quantity": _text(abs(quantity)),
+        "fee": None,
+        "fee_currency": None,
+        "quote": held.quote,
+        "value": _text(abs(cash)),
+        "moved": _text(quantity),
+        "cash": _text(cash),
+        "is_fill": False,
+    }
 
 
 class _Group:

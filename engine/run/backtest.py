@@ -48,7 +48,7 @@ from fairlead.engine.matching.fill_model import MarketFills
 from fairlead.engine.matching.native import HeldRules
 from fairlead.engine.matching.shadow import Decided
 from fairlead.engine.observe.orders_file import order_rows
-from fairlead.engine.observe.summary import RunSummary, trading
+from fairlead.engine.observe.summary import RunSummary, trading, unvalued
 from fairlead.engine.orders.live import STOP_KINDS
 from fairlead.engine.orders.model import Capabilities
 from fairlead.engine.recording.catalog import utc
@@ -464,10 +464,11 @@ def _summarize(
             end = end if end[0] else (Exit.INTERRUPTED, words)
         cut = [f"{words}; the data after that, until {utc(end_ns)}, is not in these figures"]
         end_ns = till
+    traded = trading(node.cache, names)
     return summed_up(
         loaded,
         "backtest",
-        trading(node.cache, names),
+        traded,
         node.cache,
         end=end,
         span_ns=(start_ns, end_ns),
@@ -488,6 +489,7 @@ def _summarize(
                 for _, halt in parts.gate.halts()
             ),
             *parts.run_state.warned(),
+            *unvalued(traded.instruments),
             *_notes(selection),
             *_untold(node.cache, end_ns),
         ],

@@ -126,6 +126,7 @@ def sum_up(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> RunSummary:
     took = arrivals(ended.status, execution)
     notes = [
         *ended.run_state.warned(),
+        *summary.unvalued(found.instruments),
         *note(took, execution),
         *unread,
         *_left(ended),

@@ -10,9 +10,11 @@ import msgspec
 import pytest
 
 from fairlead.engine.observe.account import Account, Books
+from fairlead.engine.observe.summary import unvalued
 from fairlead.engine.research import numbers
 from fairlead.engine.research.marks import Marks, Top
 from fairlead.engine.research.tables import Traded, tables
+from tests.unit.backtest_kit import perpetual
 
 D = Decimal
 COIN = "BTCUSD_PERP.BINANCE"
@@ -151,3 +153,20 @@ def test_the_tables_and_the_trades_of_a_report_are_in_the_coin() -> None:
     (trade,) = numbers.trades(found["fills"])
     assert trade["pnl"] == pytest.approx(0.49998)
     assert trade["currency"] == "BTC"
+
+
+def test_a_linear_contracts_fee_in_its_coin_is_no_part_of_the_position() -> None:
+    """It costs what it was worth; one in a third currency has no price, and that is told."""
+    account = Account(perpetual("BTCUSDT.TEST"))
+    for buying, price in ((True, D(100)), (False, D(110))):
+        account.book(buying, D(2), price, D("0.01"), "BTC")
+    found = account.summary(D(200))
+    assert (found.position, found.realized) == (0, 20)
+    assert (found.fees_value, found.net) == (D("2.1"), D("17.9"))
+    assert unvalued([found]) == []
+    account.book(True, D(1), D(100), D("0.02"), "BNB")
+    account.book(False, D(1), D(100), D("0.03"), "BNB")
+    found = account.summary(None)
+    assert (found.net, found.fees_unvalued) == (D("17.9"), {"BNB": D("0.05")})
+    (told,) = unvalued([found])
+    assert told.startswith("FEES-UNVALUED BTCUSDT.TEST: 0.05 BNB of fees")

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from fairlead.engine.cli.app import app
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.research import extra, numbers, report
+from fairlead.engine.research.columns import NOT_TOLD
+from fairlead.engine.research.page import _mark_outs
 from fairlead.engine.research.runs import Run
 from fairlead.engine.run.backtest import run_backtest
 from fairlead.engine.run.config import load
@@ -302,3 +304,21 @@ def test_a_run_in_memory_asks_for_a_file_and_takes_its_name_as_text(
     with pytest.raises(FairleadError, match="name a file") as raised:
         report.write_report(runs[1])
     assert raised.value.code == "REPORT-NOWHERE"
+
+
+def test_what_a_venue_does_not_tell_of_liquidity_is_not_told_as_taken() -> None:
+    more = {"mid_decided": None, "queue_ns": None, "mid_10s": None, "mid_60s": None}
+    untold = fill(1, "BUY", "1", "100", liquidity=NOT_TOLD, mid_1s="101", **more)
+    orders = [
+        {"strategy": "S-1", "instrument": "BTC_USDT.X", "status": "FILLED", "filled": "1"}
+        | {"ts_accepted": 2_000_000, "ts_init": 1_000_000}
+    ]
+    (told,) = numbers.execution(orders, [untold])
+    assert (told["maker_share"], told["makers"], told["takers"]) == (None, None, None)
+    shown = _mark_outs([told])
+    assert "<td>all</td>" in shown
+    assert "(1)" in shown
+    maker = fill(1, "BUY", "1", "100", liquidity="MAKER", mid_1s="101", **more)
+    (told,) = numbers.execution(orders, [maker])
+    assert (told["maker_share"], told["makers"], told["takers"]) == (1.0, 1, 0)
+    assert "<td>all</td>" not in _mark_outs([told])

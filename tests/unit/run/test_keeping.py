@@ -22,6 +22,7 @@ from fairlead.engine.observe import journaled
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.orders.model import Kind, OrderState, Side, Tif, VenueFill
+from fairlead.engine.research import numbers
 from fairlead.engine.research.marks import Marks, Top
 from fairlead.engine.research.tables import journaled_rows, tables
 from fairlead.engine.run.keeping import traded_by_node
@@ -183,6 +184,52 @@ def made(
     left = traded_by_node(loaded, "live", ended)
     assert left is not None
     return tables(left, marks, [], marks.samples[NAME][-1].ts)
+
+
+def traded(booked: journaled.Booked) -> list[tuple[str, str, float, int, bool]]:
+    """Of each trade, flat to flat: whose, side, PnL, fills, whether the run began it."""
+    rows = made(booked, AccountType.CASH, {"USDT": 1000})
+    return [
+        (one["strategy"], one["side"], one["pnl"], one["fills"], one["opened"] is not None)
+        for one in numbers.trades(rows["parts"] or rows["fills"])
+    ]
+
+
+def test_a_trade_that_a_kill_closed_is_the_strategys_and_those_after_it_are_told(
+    journal: Journal,
+) -> None:
+    since = journaled.opening(journal)
+    executed(journal, "A", Side.BUY, "2", "100", ts=5)
+    journal.hand_over("S-1", KILL_STRATEGY, NAME, Decimal(100))
+    executed(journal, "K", Side.SELL, "2", "90", ts=9, strategy=KILL_STRATEGY)
+    executed(journal, "B", Side.BUY, "1", "100", ts=10)
+    executed(journal, "C", Side.SELL, "1", "101", ts=11)
+    assert traded(journaled.booked(journal, since)) == [
+        ("S-1", "long", -20.0, 2, True),
+        ("S-1", "long", 1.0, 2, True),
+    ]
+
+
+def test_a_trade_that_an_earlier_run_began_ends_at_its_cost(journal: Journal) -> None:
+    executed(journal, "A", Side.BUY, "1", "60", ts=1)
+    executed(journal, "S", Side.SELL, "1", "100", ts=1, strategy="S-2")
+    since = journaled.opening(journal)
+    executed(journal, "B", Side.SELL, "1", "61", ts=5)
+    executed(journal, "C", Side.BUY, "1", "62", ts=6)
+    executed(journal, "D", Side.SELL, "1", "62.5", ts=7)
+    executed(journal, "E", Side.BUY, "1", "90", ts=8, strategy="S-2")
+    assert traded(journaled.booked(journal, since)) == [
+        ("S-1", "long", 1.0, 1, False),
+        ("S-1", "long", 0.5, 2, True),
+        ("S-2", "short", 10.0, 1, False),
+    ]
+
+
+def test_a_run_in_which_each_fill_is_its_orders_strategys_keeps_it_once(journal: Journal) -> None:
+    since = journaled.opening(journal)
+    executed(journal, "A", Side.BUY, "1", "60", ts=5)
+    rows = made(journaled.booked(journal, since), AccountType.CASH, {"USDT": 1000})
+    assert (len(rows["fills"]), rows["parts"]) == (1, [])
 
 
 def test_positions_are_whose_the_journal_says_after_a_kill(journal: Journal) -> None:
