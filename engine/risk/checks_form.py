@@ -257,6 +257,6 @@ def reduce_only(order: OrderFacts, view: Look) -> Verdict:
     return Denial(
         "REDUCE_ONLY",
         f"expected at most {max(reducible, Decimal(0)):f} to reduce {order.strategy}'s position "
-        f"{position:f}, "
-        f"{order.side} {remaining} came; lower the quantity or leave reduce_only out",
+        f"{position:f}, {order.side} {remaining} came; size it by own_position (the quantity that "
+        "NautilusTrader gives is rounded, up too), or leave reduce_only out",
     )
