@@ -45,7 +45,7 @@ def command(
 
     Its orders, changes and cancels are given again when they were given, and arrive when they
     arrived. Each difference has a class: latency, queue, fee, gap, refusal, exit, booking,
-    liquidity, kill, end, or unexplained. Exit 16 where one is unexplained, or the net result
+    liquidity, own, kill, end, or unexplained. Exit 16 where one is unexplained, or the net result
     differs by more than --tolerance.
     """
     import msgspec
@@ -106,6 +106,14 @@ def _show(found: Parity, beyond: list[str]) -> None:
     for begin, end, instrument in found.lacking:
         of = instrument or "all instruments"
         typer.echo(f"lacking  {of} {utc(begin)} to {utc(end)}: the data is not what the run saw")
+    if found.own is not None:
+        own = found.own
+        words = (
+            f"{own.trades:,} trades, and its orders at rest out of {own.book_rows:,} rows of books"
+        )
+        typer.echo(f"own      left out of the data: the run's {words}")
+        if own.unfound:
+            typer.echo(f"own      not in the data: a trade of {', '.join(own.unfound)}")
     for currency, (net, again) in found.nets.items():
         words = f"run {shown(net, signed=True)}, backtest {shown(again, signed=True)}"
         typer.echo(f"net      {words} {currency}")

@@ -18,6 +18,8 @@ more than a fee, else its first. It is explained by the first of these that fits
 - `exit`: a reduce-only order that rests was cut to its strategy's position in one of both only: a
   backtest does it by a command, a paper run when it fills, a venue without such orders never. Or
   one that takes at once was cut to it on paper or in the backtest, as they held different ones.
+- `own`: live, it met an order of the run at rest: its venue ended one of both for it, or let them
+  trade. In a backtest none of a run's orders meets another, so it took what others had behind.
 - `queue`: a maker's execution at the order's own limit came earlier, later or not at all; one that
   came earlier is there without a queue, and one that came later is none of a paper run, which
   reckons queues as a backtest does. So may a stop's rest: NautilusTrader calls it a taker's.
@@ -49,8 +51,21 @@ from fairlead.engine.research.cuts import cut_of, filled_by, held_other, native_
 ZERO = Decimal(0)
 REFUSAL, FEE, GAP, LATENCY = "refusal", "fee", "gap", "latency"
 EXIT, BOOKING, QUEUE, UNEXPLAINED = "exit", "booking", "queue", "unexplained"
-LIQUIDITY, KILL, END = "liquidity", "kill", "end"
-CLASSES = (LATENCY, QUEUE, FEE, GAP, REFUSAL, EXIT, BOOKING, LIQUIDITY, KILL, END, UNEXPLAINED)
+LIQUIDITY, OWN, KILL, END = "liquidity", "own", "kill", "end"
+CLASSES = (
+    LATENCY,
+    QUEUE,
+    FEE,
+    GAP,
+    REFUSAL,
+    EXIT,
+    BOOKING,
+    LIQUIDITY,
+    OWN,
+    KILL,
+    END,
+    UNEXPLAINED,
+)
 WEAK = frozenset({UNEXPLAINED, QUEUE})
 STOPPING = frozenset({"STOP_LIMIT", "LIMIT_IF_TOUCHED"})
 REFUSED = frozenset({"REJECTED", "DENIED"})
@@ -102,6 +117,15 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
         return self.run is not None and self.run != self.data
 
 
+class Own(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the run itself its replay was not given: trades, and its orders out of rows of books;
+    `unfound` are orders that took, of which the data has no trade."""
+
+    trades: int
+    book_rows: int
+    unfound: Sequence[str]
+
+
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
     """`lacking` are spans in which the data is not what the run saw; `nets` are by currency, of the
     run and of the replay."""
@@ -115,6 +139,7 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     differences: tuple[Difference, ...]
     nets: Mapping[str, tuple[Decimal, Decimal]]
     notes: tuple[str, ...] = ()
+    own: Own | None = None  # of a live run
 
     @property
     def classes(self) -> dict[str, int]:
@@ -130,6 +155,22 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
             if name in tolerance and abs(mine - theirs) > tolerance[name]:
                 found.append(f"net differs by {abs(mine - theirs)} {name}")
         return found
+
+
+class Met(msgspec.Struct, frozen=True, kw_only=True):
+    """The price at which an order met one of the same run, as the one of `side` that takes, or
+    None: as the one at rest."""
+
+    side: str | None
+    price: Decimal
+    words: str
+
+    def explains(self, theirs: Event | None) -> bool:
+        """Whether the backtest has nothing at a better price: that it would have had before."""
+        if theirs is None or theirs.what != "fill" or self.side is None:
+            return True
+        price = Decimal(theirs.detail[1])
+        return price >= self.price if self.side == "BUY" else price <= self.price
 
 
 class Slack(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,13 +237,14 @@ def compared(
     until_ns: int | None = None,
     cuts_at_fills: bool = False,
     behind: Mapping[str, Collection[str]] | None = None,
+    own: Mapping[str, Met] | None = None,
 ) -> list[Difference]:
     """By time. `replayed` are rows by the order's id in the run; what is later than `until_ns`, the
     end of the data, may be so at another time; so may anything by `slack_ns`, and what the run told
     of executions by their sum by `poll_ns` more. `cuts_at_fills`: the run was on paper. `behind`:
     prices of the trades that were newer than the book when the backtest filled or ended an order of
-    a live run, by its id; `denied`: why its gate refused one. What it neither has nor refused it
-    was never given.
+    a live run, by its id; `denied`: why its gate refused one; `own`: where it met one of its run.
+    What it neither has nor refused it was never given.
     """
     rows, found = list(rows), list[Difference]()
     slack = _slack(rows, replayed.values(), slack_ns, until_ns)
@@ -222,6 +264,9 @@ def compared(
         if other is not None and cut is None:
             cut = native_cut(row, other, single)
         kind, why = _explained(row, other, pair, lacking, slack, cut, no)
+        met = (own or {}).get(row["client_order_id"])
+        if kind == UNEXPLAINED and not why and met is not None and met.explains(pair[1]):
+            kind, why = OWN, met.words
         if kind == UNEXPLAINED and not why:
             kind, why = _like_another(row, latencies, as_refused, slack)
         if kind == UNEXPLAINED and not why:
@@ -537,6 +582,7 @@ def as_told(found: Parity) -> dict[str, Any]:
             for begin, end, name in found.lacking
         ],
         "first": differences[0] if differences else None,
+        "own": None if found.own is None else msgspec.structs.asdict(found.own),
         "classes": found.classes,
         "differences": differences,
         "net": {

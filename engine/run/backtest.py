@@ -74,7 +74,7 @@ from fairlead.engine.run.fees import fee_model
 from fairlead.engine.run.keeping import gaps_of, record, traded
 from fairlead.engine.run.kernel import NATIVE_RATE, TRADER_ID, log_path, logger_config, no_log
 from fairlead.engine.run.latency import Latency, latency_of
-from fairlead.engine.run.prepared import Prepared, Shared
+from fairlead.engine.run.prepared import Prepared, Seen, Shared
 from fairlead.engine.run.stuck import CallbackWatch
 from fairlead.engine.run.summary import summed_up
 
@@ -168,6 +168,7 @@ def run_backtest(
     latency: Latency | None = None,
     strategies: Sequence[ResolvedStrategy] | None = None,
     decided: list[Decided] | None = None,
+    seen: Seen | None = None,
 ) -> RunResult:
     """Run every strategy of the config over the catalog's data.
 
@@ -178,6 +179,7 @@ def run_backtest(
     `latency` is that of the commands, where it is not what the config says; `strategies` stand in
     place of the config's.
     `decided` is to have every fill when the matching decided on it, in a book that is known.
+    `seen` gives what the run has of rows of the data, where that is not all.
     `spends` is the study whose held-out span this is to be: of others that is refused.
     `progress` is called with the fraction done now and then. SIGINT, SIGTERM or SIGHUP end the run
     in order at the next event, and what was done until then is summed up: exit code 130 and a note.
@@ -194,7 +196,7 @@ def run_backtest(
             data = shared.prepared(loaded)
             _require_open(loaded, data, spends)
             return _run(resolved, data, notes, watched, monotonic, marks, latency, decided)
-        with Prepared(select(loaded.config, catalog)) as data:
+        with Prepared(select(loaded.config, catalog), seen=seen) as data:
             _require_open(loaded, data, spends)
             return _run(resolved, data, notes, watched, monotonic, marks, latency, decided)
 
@@ -442,6 +444,7 @@ def _node(loaded: LoadedConfig, prepared: Prepared, venues: list[BacktestVenueCo
         prepared.configs,
         loaded.config.backtest.chunk_size,
         prepared.chunks,
+        prepared.seen,
     )
 
 

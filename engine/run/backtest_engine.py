@@ -41,7 +41,7 @@ from fairlead.engine.matching.fill_model import MarketFills
 from fairlead.engine.matching.shown import Shown
 from fairlead.engine.matching.tape import Tape, ordered
 from fairlead.engine.run.interrupts import Interrupts
-from fairlead.engine.run.prepared import Chunks
+from fairlead.engine.run.prepared import Chunks, Seen
 
 FIRST_WINDOW_NS = 10_000_000_000
 WINDOW_MIN_NS = 1_000_000
@@ -54,7 +54,8 @@ _IS_LAST = bytes(bool(flags & RecordFlag.F_LAST.value) for flags in range(256))
 class _Rows:
     """One data type of one instrument, read window by window."""
 
-    def __init__(self, config: BacktestDataConfig) -> None:
+    def __init__(self, config: BacktestDataConfig, seen: Seen | None = None) -> None:
+        self._seen = seen
         self._catalog = ParquetDataCatalog(config.catalog_path)
         self._kind, self.instrument_id = config.data_type, config.instrument_id
         self._name = str(config.instrument_id)
@@ -95,12 +96,14 @@ class _Rows:
         if begin > end:
             return []
         catalog, names = self._catalog, [self._name]
+        found: Sequence[Any]
         if self.is_changes:  # the same by a shorter way
-            return catalog.query_order_book_deltas(names, start=begin, end=end)
-        found: Sequence[Any] = catalog.query(
-            self._kind, names, start=begin, end=end, optimize_file_loading=True
-        )
-        return found
+            found = catalog.query_order_book_deltas(names, start=begin, end=end)
+        else:
+            found = catalog.query(
+                self._kind, names, start=begin, end=end, optimize_file_loading=True
+            )
+        return found if self._seen is None else self._seen(found)
 
     def _batches(self, rows: Sequence[OrderBookDelta]) -> _Part:
         if self._rest:
@@ -206,8 +209,11 @@ class Engine:
         data: Sequence[BacktestDataConfig],
         chunk_size: int,
         chunks: Chunks | None = None,
+        seen: Seen | None = None,
     ) -> None:
-        """`chunks` keeps what is read, for runs over the same data in this process."""
+        """`chunks` keeps what is read, for runs over the same data in this process; `seen` gives
+        what of it this run has."""
+        self._seen = seen
         self._id, self._chunk_size, self._shared = run_id, chunk_size, chunks
         self._parts: list[_Part] = []  # that are run now
         self._following: list[_Part] = []
@@ -229,7 +235,7 @@ class Engine:
 
     def _readers(self, data: Sequence[BacktestDataConfig]) -> list[_Rows]:
         if self._shared is None:
-            return [_Rows(config) for config in data]
+            return [_Rows(config, self._seen) for config in data]
         if self._shared.rows is None:
             self._shared.rows = [_Rows(config) for config in data]
         for rows in self._shared.rows:

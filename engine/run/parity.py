@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,20 @@ from nautilus_trader.persistence import ParquetDataCatalog
 
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.observe.summary import RunSummary
 from fairlead.engine.observe.table import shown
 from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.recording.gaps import GapKind, crossing, read_gaps
 from fairlead.engine.research import parity
 from fairlead.engine.research.columns import Row
+from fairlead.engine.research.own import meetings
 from fairlead.engine.research.parity import Difference, Inputs, Lack, Parity, Span, Variant
 from fairlead.engine.research.runs import Run
 from fairlead.engine.run.latency import latency_of
+from fairlead.engine.run.own import Others, as_shown, at_prints, others_of, windows
+from fairlead.engine.run.prepared import Seen
 from fairlead.engine.run.replayed import (
+    AFTER,
     PLAYED,
     UNSENT,
     Command,
@@ -40,7 +46,7 @@ LATE_NS = 250_000_000  # a run looks at its prices this much after they came, at
 SLACK_NS = 1  # by which commands are given later
 REAL_SLACK_NS = 1_000_000_000  # a venue's clock, and how often it is asked, against ours
 F_TOB = RecordFlag.F_TOB.value
-WINDOW_NS = 600_000_000_000
+AFTER_NS = AFTER // timedelta(microseconds=1) * 1000
 BEHIND_NS = 60_000_000_000  # at most, from a change of the book to a trade that is newer
 Progress = Callable[[str], None]
 
@@ -66,25 +72,35 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
     told("the inputs")
     tops, inputs, last_ns = _inputs(run, catalog, loaded.config.instruments, span)
     lacking = [*_unlike(run, tops), *_gaps(catalog, loaded, span)]
+    poll_ns, others = loaded.config.execution.poll_ms * 1_000_000, None
+    if is_real:  # of a paper run nothing is in the market
+        told("its own orders in the data")
+        others = others_of(catalog, rows, (span[0], span[1] + AFTER_NS), slack_ns, poll_ns)
+        rows = [as_shown(row, others) for row in rows]
+    seen = None if others is None else others.rows
     played = commands(rows, slack_ns, usual_ns(loaded, rows))
     more: dict[str, Any] = {
         "lacking": lacking,
         "slack_ns": slack_ns,
-        "poll_ns": loaded.config.execution.poll_ms * 1_000_000,
+        "poll_ns": poll_ns,
         "until_ns": last_ns,
         "cuts_at_fills": run.manifest.mode == "paper",
     }
     told("its commands through the backtest")
-    played_again = _replayed(loaded, rows, played, "as the run measured it")
+    played_again = _replayed(loaded, rows, played, "as the run measured it", seen, _marks(run))
     base, nets = played_again.rows, played_again.nets
     more["denied"] = played_again.denied
     found = parity.compared(rows, base, **more)
     if any(one.kind in (parity.UNEXPLAINED, parity.QUEUE) for one in found):
         if is_real:  # on paper it is the same rule
-            more["behind"] = _behind(catalog, found, rows, base)
+            assert others is not None
+            weak = [one.order for one in found if one.kind in parity.WEAK]
+            more["behind"] = _behind(catalog, found, rows, base, others)
+            more["own"] = meetings(weak, rows, others.prints, slack_ns + poll_ns)
         exits = {one.order for one in found if one.kind == parity.EXIT}
-        others = as_refused(rows, base, exits, played)
-        found = parity.compared(rows, base, **more, **_variants(loaded, rows, played, others, told))
+        plain = as_refused(rows, base, exits, played)
+        again = _variants(loaded, rows, (played, plain), told, others)
+        found = parity.compared(rows, base, **more, **again)
     return Parity(
         run=run.id,
         orders=len(rows),
@@ -95,6 +111,7 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
         differences=tuple(found),
         nets=_nets(run, nets),
         notes=tuple(_notes(run, loaded, rows)),
+        own=None if others is None else others.told,
     )
 
 
@@ -136,15 +153,20 @@ class _Again(msgspec.Struct, frozen=True):
 
 
 def _replayed(
-    loaded: LoadedConfig, rows: Sequence[Row], played: Sequence[Command], words: str
+    loaded: LoadedConfig,
+    rows: Sequence[Row],
+    played: Sequence[Command],
+    words: str,
+    seen: Seen | None,
+    marks: Mapping[str, Decimal] | None = None,
 ) -> _Again:
-    done = replay(loaded, rows, played, words)
+    done = replay(loaded, rows, played, words, seen)
     try:
         theirs = {
             row["client_order_id"]: {**row, "decided": done.decided.get(row["client_order_id"], ())}
             for row in done.result.record().tables["orders"]
         }
-        net = {name: Decimal(value) for name, value in done.result.summary.net.items()}
+        net = at_marks(done.result.summary, marks)
     finally:
         done.result.dispose()
     return _Again(
@@ -157,22 +179,28 @@ def _replayed(
 def _variants(
     loaded: LoadedConfig,
     rows: Sequence[Row],
-    played: Sequence[Command],
-    others: Sequence[Command] | None,
+    given: tuple[Sequence[Command], Sequence[Command] | None],
     told: Progress,
+    own: Others | None,
 ) -> dict[str, Any]:
-    """The same commands with other assumptions, one at a time; `others` are those of
-    `as_refused`."""
-    usual = latency_of(loaded).kernel_ns
+    """The same commands with other assumptions, one at a time; the second of those `given` are
+    those of `as_refused`."""
+    (played, others), usual = given, latency_of(loaded).kernel_ns
+    seen = None if own is None else own.rows
     found = []
     refused = None
     if others is not None:
         told(words := "where the backtest refuses and cuts what the run did, and no more")
-        refused = Variant(words=words, rows=_replayed(loaded, rows, others, words).rows)
-    for words, delay in (("without a latency", 0), ("with the config's latency", usual)):
+        refused = Variant(words=words, rows=_replayed(loaded, rows, others, words, seen).rows)
+    moves = [
+        (words, [msgspec.structs.replace(one, due=one.ts + delay) for one in played])
+        for words, delay in (("without a latency", 0), ("with the config's latency", usual))
+    ]
+    if own is not None and (late := at_prints(played, own)) is not None:
+        moves.insert(0, ("where its own trade is in the data", late))
+    for words, moved in moves:
         told(words)
-        moved = [msgspec.structs.replace(one, due=one.ts + delay) for one in played]
-        found.append(Variant(words=words, rows=_replayed(loaded, rows, moved, words).rows))
+        found.append(Variant(words=words, rows=_replayed(loaded, rows, moved, words, seen).rows))
     told(words := "without a queue")
     bare = msgspec.structs.replace(
         loaded,
@@ -181,7 +209,7 @@ def _variants(
             simulated=msgspec.structs.replace(loaded.config.simulated, queue_position=False),
         ),
     )
-    queueless = Variant(words=words, rows=_replayed(bare, rows, played, words).rows)
+    queueless = Variant(words=words, rows=_replayed(bare, rows, played, words, seen).rows)
     return {"latencies": found, "queueless": queueless, "as_refused": refused}
 
 
@@ -216,11 +244,16 @@ def as_refused(
 
 
 def _behind(
-    catalog: Path, found: Iterable[Difference], rows: Iterable[Row], base: Mapping[str, Row]
+    catalog: Path,
+    found: Iterable[Difference],
+    rows: Iterable[Row],
+    base: Mapping[str, Row],
+    others: Others,
 ) -> dict[str, set[str]]:
     """Of what nobody explains, prices of the trades newer than the book (its best alone is none)
-    when the backtest filled or ended the order, by its id in the run; and where the next book tells
-    that less stands than the backtest took, while the run's own trades are in the data."""
+    when the backtest filled or ended the order, by its id in the run; where the next book tells
+    that less stands than the backtest took, while the run's own trades are in the data; and where
+    by these the run took what no book had told."""
     known, prices = ParquetDataCatalog(str(catalog)), dict[str, set[str]]()
     runs = {row["client_order_id"]: row for row in rows}
     for one in found:
@@ -234,8 +267,12 @@ def _behind(
                 if delta.flags & RecordFlag.F_LAST.value and not delta.flags & F_TOB:
                     since = delta.ts_init
             trades = known.query_trade_ticks([one.instrument], start=since, end=ts)
-            here.update(parity.plain(str(trade.price)) for trade in trades)
-        told = all(_is_told(known, one.instrument, fill) for fill in runs[one.order]["fills"])
+            here.update(parity.plain(str(trade.price)) for trade in others.rows(trades))
+        mine = runs[one.order]["fills"]
+        if one.order in others.untold:
+            here.update(parity.plain(fill["price"]) for fill in mine)
+        told = one.order in others.prints.of
+        told = told or all(_is_told(known, one.instrument, fill) for fill in mine)
         for fill in row["fills"] if told else ():
             if _had_left(known, one.instrument, row["side"], fill):
                 here.add(parity.plain(fill["price"]))
@@ -271,6 +308,24 @@ def _nets(run: Run, nets: Mapping[str, Decimal]) -> dict[str, tuple[Decimal, Dec
         mine[one["quote"]] -= Decimal(one.get("opening_gain", 0))  # an older run told none
     zero = Decimal(0)
     return {name: (mine.get(name, zero), nets.get(name, zero)) for name in sorted({*mine, *nets})}
+
+
+def _marks(run: Run) -> dict[str, Decimal]:
+    return {
+        one["instrument"]: Decimal(one["mark"])
+        for one in run.summary["instruments"]
+        if one["mark"] is not None
+    }
+
+
+def at_marks(summary: RunSummary, marks: Mapping[str, Decimal] | None) -> dict[str, Decimal]:
+    """Nets with what is held at the end at the run's marks: its own orders were in those."""
+    found = dict(summary.net)
+    for one in summary.instruments:
+        mark = (marks or {}).get(one.instrument)
+        if mark is not None and one.mark is not None and one.quote != one.base:  # inverse: no
+            found[one.quote] += one.position * (mark - one.mark)
+    return found
 
 
 def _notes(run: Run, loaded: LoadedConfig, rows: Iterable[Row]) -> Iterable[str]:
@@ -316,17 +371,10 @@ def _inputs(
     return tops, found, max(ends)
 
 
-def _windows(span: Span) -> Iterable[Span]:
-    begin, end = span
-    while begin <= end:
-        yield begin, min(begin + WINDOW_NS - 1, end)
-        begin += WINDOW_NS
-
-
 def _trades(catalog: Path, name: str, span: Span) -> tuple[int, int]:
     """How many, and the time of the last."""
     known, count, last = ParquetDataCatalog(str(catalog)), 0, 0
-    for begin, end in _windows(span):
+    for begin, end in windows(span):
         found = known.query_trade_ticks([name], start=begin, end=end)
         count += len(found)
         last = found[-1].ts_init if found else last
@@ -341,7 +389,7 @@ def _tops(catalog: Path, name: str, span: Span) -> tuple[Tops, int, int]:
     times: list[int] = []
     prices: list[tuple[Decimal, Decimal] | None] = []
     updates = last = 0
-    for begin, end in _windows(span):
+    for begin, end in windows(span):
         for delta in known.query_order_book_deltas([name], start=begin, end=end):
             book.apply_delta(delta)
             if not delta.flags & RecordFlag.F_LAST.value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from fairlead.engine.run.data_used import data_used
 ROWS_MAX = 4_000_000  # kept in memory, of all data together; more are read from the disk each time
 SELECTIONS_MAX = 4  # spans of data whose rows are kept, the newest
 Chunk = tuple[int, list[Any]]
+Seen = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 class Chunks:
@@ -49,11 +50,14 @@ class Prepared:
     """The data of one selection. Books that are rebuilt at its start lie in a folder until `close`.
 
     `chunks` is None where a run reads them from the disk as it goes; `marks` are the prices by time
-    of a run over all of it, which are the same of every run.
+    of a run over all of it, which are the same of every run. `seen` gives what a run has of rows of
+    one kind, where that is less than the data has.
     """
 
-    def __init__(self, selection: Selection, chunks: Chunks | None = None) -> None:
-        self.selection = selection
+    def __init__(
+        self, selection: Selection, chunks: Chunks | None = None, seen: Seen | None = None
+    ) -> None:
+        self.selection, self.seen = selection, seen
         self.chunks = chunks
         self.marks: Marks | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix="fairlead-")

@@ -39,6 +39,7 @@ from fairlead.engine.risk.checks import Denial
 from fairlead.engine.run.backtest import RunResult, run_backtest
 from fairlead.engine.run.config import load
 from fairlead.engine.run.latency import Latency
+from fairlead.engine.run.prepared import Seen
 
 AT_ONCE = frozenset({"IOC", "FOK"})
 UNSENT = frozenset({"DENIED", "INITIALIZED"})
@@ -298,8 +299,10 @@ def replay(
     rows: Sequence[Row],
     played: Sequence[Command],
     words: str,
+    seen: Seen | None = None,
 ) -> Replay:
-    """The backtest of `loaded` with these commands in place of its strategies'.
+    """The backtest of `loaded` with these commands in place of its strategies', on what is `seen`
+    of the data.
 
     Raises FairleadError as a backtest does, and PARITY-ENDED where it did not end well: what it was
     not given then says nothing of the run.
@@ -308,7 +311,9 @@ def replay(
     resolved = resolve(loaded, "backtest").require()
     strategies = [_in_place_of(loaded, one, played, told) for one in resolved.strategies]
     found: list[Decided] = []
-    result = run_backtest(loaded, latency=AsTold(told, words), strategies=strategies, decided=found)
+    result = run_backtest(
+        loaded, latency=AsTold(told, words), strategies=strategies, decided=found, seen=seen
+    )
     if code := result.exit_code:
         result.dispose()
         text = f"the backtest of the run's commands {words} ended so: {result.summary.outcome}"

@@ -1,0 +1,58 @@
+"""A strategy that meets what its own order has left: two of one side, one right after the other."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.model import BookType, InstrumentId, OrderSide
+from nautilus_trader.trading import StrategyConfig
+
+from fairlead import GuardedStrategy
+
+EVERY_NS = 700_000_000
+PART = Decimal("0.4")  # of the best level
+MOST = Decimal("0.3")
+
+
+class PairingConfig(StrategyConfig):
+    def __init__(self, *, instrument_id: InstrumentId, **native: Any) -> None:
+        self.instrument_id = instrument_id
+
+
+class Pairing(GuardedStrategy):
+    """Two market orders, the second as soon as the first is accepted; sells and buys in turn."""
+
+    def __init__(self, config: PairingConfig) -> None:
+        super().__init__(config)
+        self.name = config.instrument_id
+        self.first: Any = None
+        self.last_ns = self.count = 0
+
+    def on_start(self) -> None:
+        self.subscribe_book_deltas(self.name, BookType.L2_MBP, managed=True)
+        self.subscribe_trades(self.name)
+
+    def on_book_deltas(self, _deltas: Any) -> None:
+        now = self.clock.timestamp_ns()
+        if now - self.last_ns < EVERY_NS:
+            return
+        book = self.cache.order_book(self.name)
+        self.side = OrderSide.BUY if self.count % 2 else OrderSide.SELL
+        is_buy = self.side == OrderSide.BUY
+        size = book.best_ask_size() if is_buy else book.best_bid_size()
+        if size is None or not Decimal("0.01") < size.as_decimal() < MOST:
+            return
+        self.last_ns, self.count = now, self.count + 1
+        self.quantity = self.round_quantity(self.name, size.as_decimal() * PART)
+        self.first = self._give()
+
+    def on_order_accepted(self, event: Any) -> None:
+        if event.client_order_id == self.first:
+            self.first = None
+            self._give()
+
+    def _give(self) -> Any:
+        order = self.order_factory.market(self.name, self.side, self.quantity)
+        self.submit_order(order)
+        return order.client_order_id
