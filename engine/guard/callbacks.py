@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any, Protocol
 
 from fairlead.engine.guard.callback_names import BOOKS, CALLBACKS, LIFECYCLE, MOVES, STOPPING
@@ -10,6 +11,7 @@ from fairlead.engine.guard.guard import Guard
 from fairlead.engine.guard.handover import Raised
 from fairlead.engine.guard.signatures import misfit
 from fairlead.engine.guard.turns import KEYS
+from fairlead.engine.orders.journal_reads import JournalError
 from fairlead.engine.risk.view import price_of, side_of
 
 Callback = Callable[..., Any]
@@ -296,20 +298,37 @@ def _canceled(guard: Guard, event: Any) -> None:
 
 def _filled(guard: Guard, event: Any) -> None:
     _note_fill(guard, event)
-    fee = event.commission
+    quantity, price, fee = _executed(guard, event)
     guard.gate.filled(
         str(event.client_order_id),
         guard.id,
         str(event.instrument_id),
         side_of(event.order_side),
-        event.last_qty.as_decimal(),
-        event.last_px.as_decimal(),
-        None if fee is None else (fee.as_decimal(), fee.currency.code),
+        quantity,
+        price,
+        fee,
         event.ts_event,
     )
     if guard.run.plain_exits:
         guard.cuts.cut(str(event.instrument_id))
     _progress(guard, event)
+
+
+def _executed(guard: Guard, event: Any) -> tuple[Decimal, Decimal, tuple[Decimal, str] | None]:
+    """Quantity, price, and the fee with its currency: as the account's journal has them, since
+    NautilusTrader's have no more digits than its own kinds of them."""
+    journal = guard.journals.get(str(event.instrument_id.venue))
+    if journal is not None:
+        name, instrument = str(event.client_order_id), str(event.instrument_id)
+        try:
+            booked = journal.execution(name, instrument, str(event.trade_id))
+        except JournalError:
+            booked = None  # whoever keeps it says what is wrong with it
+        if booked is not None:
+            return booked.quantity, booked.price, (booked.fee, booked.fee_currency)
+    paid = event.commission
+    fee = None if paid is None else (paid.as_decimal(), paid.currency.code)
+    return event.last_qty.as_decimal(), event.last_px.as_decimal(), fee
 
 
 def _note_fill(guard: Guard, event: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from decimal import Decimal
 from threading import get_ident
 from typing import Any
 
@@ -55,6 +56,11 @@ class Core:
                 "create orders from on_start on"
             )
         return self.view
+
+    def is_flat(self, instrument: str, quantity: Decimal, price: Decimal | None = None) -> bool:
+        """See `InstrumentFacts.is_flat`; of an instrument that the cache has not, nothing is."""
+        facts = self.ready().instrument(instrument)
+        return facts is not None and facts.is_flat(quantity, price)
 
     def clock(self) -> Clock:
         """NautilusTrader's own, for the guard's timers."""

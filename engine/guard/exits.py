@@ -77,14 +77,10 @@ class Exits:
         `cost`, the average price of the position; where there is none the venue decides.
         """
         quantity = round_quantity(self._core.strategy.cache, instrument_id, most)
-        size, facts = quantity.as_decimal(), self._core.ready().instrument(str(instrument_id))
+        facts = self._core.ready().instrument(str(instrument_id))
         assert facts is not None, "a position is in an instrument of the cache"
-        if size <= 0 or (facts.min_quantity is not None and size < facts.min_quantity):
-            return None
         price = self._price(str(instrument_id)) or cost
-        if facts.min_notional is not None and price is not None:
-            return quantity if facts.notional(size, price) >= facts.min_notional else None
-        return quantity
+        return None if facts.is_flat(most, price) else quantity
 
     def _price(self, instrument: str) -> Decimal | None:
         view = self._core.ready()

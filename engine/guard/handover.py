@@ -109,7 +109,7 @@ class HandOver:
         held = [
             InstrumentId.from_str(instrument)
             for (owner, instrument), quantity in core.gate.ledger.by_strategy.items()
-            if owner == core.id and quantity
+            if owner == core.id and quantity and not core.is_flat(instrument, quantity)
         ]
         positions = {instrument_id: self.own_position(instrument_id) for instrument_id in held}
         with named("on_recovered"):

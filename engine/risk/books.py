@@ -12,7 +12,6 @@ from fairlead.engine.risk.facts import (
     Limits,
     OrderFacts,
     RateWindow,
-    unit_worth,
 )
 from fairlead.engine.risk.flow import DayFlows, Spent, Tape
 from fairlead.engine.risk.ledger import Ledger
@@ -149,8 +148,7 @@ class Books:
         self._spend(instrument, facts, side, quantity, price, paid, now_ns)
         if side is Side.BUY and facts.base is not None:
             self.brought.add(_venue(instrument), facts.base, quantity - taken, now_ns)
-        unit = unit_worth(facts.multiplier, price, inverse=facts.inverse)
-        return self.trips.filled(strategy, instrument, signed, unit, paid, now_ns)
+        return self.trips.filled(strategy, instrument, facts, signed, price, paid, now_ns)
 
     def seeded(
         self, positions: Mapping[str, Decimal], strategy: str, prices: Mapping[str, Decimal]

@@ -154,6 +154,7 @@ class InstrumentFacts(msgspec.Struct, frozen=True, kw_only=True):
     # Told by the fields above, never given: the currency of the notional, and whether an increment
     # is one of its own last digit, so that all that is written with its digits is a multiple of it
     currency: str = ""
+    least: Decimal = Decimal(0)  # the smallest quantity of an order, whatever its worth
     is_price_digit: bool = False
     is_size_digit: bool = False
 
@@ -162,6 +163,21 @@ class InstrumentFacts(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "currency", currency)
         msgspec.structs.force_setattr(self, "is_price_digit", _is_digit(self.price_increment))
         msgspec.structs.force_setattr(self, "is_size_digit", _is_digit(self.size_increment))
+        least = max(self.size_increment, self.min_quantity or self.size_increment)
+        msgspec.structs.force_setattr(self, "least", least)
+
+    def is_flat(self, quantity: Decimal, price: Decimal | None = None) -> bool:
+        """Whether so much (base units, of either sign) is no position: no order is that small.
+
+        Fees in base currency leave such a rest. In whole increments it is less than the venue's
+        least quantity, or than its least value at `price`, where that is known.
+        """
+        size = abs(quantity) // self.size_increment * self.size_increment
+        if size < self.least:
+            return True
+        if self.min_notional is None or price is None or price <= 0:
+            return False
+        return self.notional(size, price) < self.min_notional
 
     def notional(self, quantity: Decimal, price: Decimal) -> Decimal:
         """Value of `quantity` at `price`, in quote currency (base currency when inverse)."""

@@ -13,7 +13,7 @@ from fairlead.engine.risk.state import CurrencyEquity, Held, Trip
 if TYPE_CHECKING:
     from fairlead.engine.risk.states import RiskStates
 
-_ZERO = Decimal(0)
+_ZERO, _ONE = Decimal(0), Decimal(1)
 DAY_NS = 86_400_000_000_000
 
 
@@ -205,7 +205,11 @@ class Equity:
 
 
 class RoundTrips:
-    """From flat to flat, per strategy and instrument; losing ones lead to a pause."""
+    """From flat to flat, per strategy and instrument; losing ones lead to a pause.
+
+    What stays of a position when it is flat counts at the price of then: to the trip that is over
+    it brings so much, and the next has it at this cost.
+    """
 
     def __init__(self, states: RiskStates, limits: Limits) -> None:
         self._limits = limits
@@ -248,29 +252,38 @@ class RoundTrips:
         self,
         strategy: str,
         instrument: str,
+        facts: InstrumentFacts,
         signed: Decimal,
-        unit: Decimal,
+        price: Decimal,
         fee: Decimal,
         now_ns: int,
     ) -> bool:
-        """A fill; `unit` is the worth of one base unit. Whether a pause begins."""
+        """A fill of signed base units; `fee` is in the instrument's currency. Whether a pause
+        begins."""
         trips = self._trips_of(strategy, instrument)
         trip = trips.setdefault(instrument, Trip())
+        unit = unit_worth(facts.multiplier, price, inverse=facts.inverse)
         before = trip.quantity
         after = before + signed
-        if not before or not after or (before > 0) == (after > 0):
-            trip.quantity = after
-            trip.cash -= signed * unit + fee
-            if after:
-                return False
+        was_flat, is_flat = facts.is_flat(before, price), facts.is_flat(after, price)
+        if was_flat and not trip.known:  # what nobody saw begin has begun here
+            trip.known, trip.cash = True, -before * unit
+        trip.is_open |= not was_flat
+        part = _ONE
+        if not is_flat and trip.is_open and (before > 0) != (after > 0):
+            part = abs(before) / abs(signed)  # through zero: what closed it ends it
+        elif not is_flat or not (trip.is_open or not after):
+            trip.is_open |= not is_flat
+            trip.quantity, trip.cash = after, trip.cash - signed * unit - fee
+            return False
+        # What is left, at this price, begins the next.
+        result = trip.cash - (signed - after) * unit - fee * part
+        if after:
+            cash = -after * unit - fee * (1 - part)
+            trips[instrument] = Trip(quantity=after, cash=cash, is_open=not is_flat)
+        else:
             del trips[instrument]
-            return trip.known and self._ended(strategy, instrument, trip.cash, now_ns)
-        # Through zero: one trip ends with the part that closed it, the next begins with the rest.
-        part = abs(before) / abs(signed)
-        result = trip.cash + before * unit - fee * part
-        known, trip.known = trip.known, True
-        trip.quantity, trip.cash = after, -(after * unit + fee * (1 - part))
-        return known and self._ended(strategy, instrument, result, now_ns)
+        return trip.known and self._ended(strategy, instrument, result, now_ns)
 
     def _trips_of(self, strategy: str, instrument: str) -> dict[str, Trip]:
         return self._states.of(instrument).state.trips.setdefault(strategy, {})

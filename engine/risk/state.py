@@ -64,12 +64,14 @@ class CurrencyEquity(msgspec.Struct, kw_only=True):
 class Trip(msgspec.Struct, kw_only=True):
     """A round trip that is under way: signed base units, and the money paid and received.
 
-    `known` is False when its beginning was not seen; its result does not count.
+    `known` is False when its beginning was not seen; its result does not count. `is_open`: more
+    was held than is flat; until then it is what a trip before has left.
     """
 
     quantity: Decimal = Decimal(0)
     cash: Decimal = Decimal(0)
     known: bool = True
+    is_open: bool = False
 
 
 class RiskState(msgspec.Struct, kw_only=True):

@@ -34,6 +34,7 @@ class RoundTrips(GuardedStrategy):
         own = self.own_position(self.iid)
         if self.own_orders(self.iid):
             return
+        own = self.round_quantity(self.iid, own).as_decimal() if own > 0 else own
         if own > 0:
             self.done += 1
             self._send(OrderSide.SELL, own)

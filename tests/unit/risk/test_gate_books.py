@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -313,11 +314,11 @@ def test_round_trips_pause_after_losses_in_the_window() -> None:
     trips = RoundTrips(
         RiskStates.only(state), limits(cooldown_losses=2, cooldown_window_secs=60, cooldown_secs=10)
     )
-    second = 1_000_000_000
+    second, facts = 1_000_000_000, View(RiskGate(Risk())).facts
 
     def trip(entry: int, way_out: int, at: int) -> bool:
-        assert not trips.filled("S", BTC, D(1), D(entry), D(0), at * second)
-        return trips.filled("S", BTC, D(-1), D(way_out), D(0), at * second)
+        assert not trips.filled("S", BTC, facts, D(1), D(entry), D(0), at * second)
+        return trips.filled("S", BTC, facts, D(-1), D(way_out), D(0), at * second)
 
     assert not trip(100, 99, 1)
     assert not trip(100, 101, 2)  # a gain
@@ -331,9 +332,10 @@ def test_round_trips_pause_after_losses_in_the_window() -> None:
 def test_round_trip_through_zero_and_with_an_unknown_beginning() -> None:
     trips = RoundTrips(RiskStates(), limits(cooldown_losses=1))
     trips.seed("S", {BTC: D(1)})
-    assert not trips.filled("S", BTC, D(-2), D(1), D(0), NOW)  # ends what was not seen to begin
-    assert trips.filled("S", BTC, D(3), D(2), D(0), NOW)  # short at 1, back at 2: a loss
-    assert not trips.filled("S", BTC, D(-2), D(3), D(0), NOW)  # long at 2, out at 3: a gain
+    filled = partial(trips.filled, "S", BTC, View(RiskGate(Risk())).facts)
+    assert not filled(D(-2), D(1), D(0), NOW)  # ends what was not seen to begin
+    assert filled(D(3), D(2), D(0), NOW)  # short at 1, back at 2: a loss
+    assert not filled(D(-2), D(3), D(0), NOW)  # long at 2, out at 3: a gain
 
 
 def test_cooldown_survives_a_restart_and_lets_exits_pass(tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ import pytest
 from nautilus_trader.common import Clock, OrderFactory
 from nautilus_trader.model import InstrumentId, OrderSide, StrategyId, TraderId, TriggerType
 
-from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.adapters.base.spot import spot_instrument
 from fairlead.engine.errors import Exit
 from fairlead.engine.guard.exits import Exits
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.orders.journal_reads import Position
 from fairlead.engine.orders.model import Role
 from fairlead.engine.risk.facts import Reference
+from fairlead.engine.risk.view import instrument_facts
 from fairlead.engine.run.ended import verdict
 from fairlead.engine.run.remains import Held, notes, remains
 from tests.unit.nautilus_harness import IID, pair, px, qty
@@ -29,6 +30,20 @@ DUST = Decimal("0.000016")  # 0.96 of it, and sixteen whole increments
 ENOUGH = Decimal("0.000017")
 BOOK = Reference("book", 0, PRICE, PRICE + 1)
 GONE = Reference("book", 0, valid=False)  # cleared
+MARKET = spot_instrument(
+    id=str(IID),
+    symbol="x",
+    base="BTC",
+    quote="USDT",
+    price_precision=2,
+    size_precision=6,
+    fees=None,
+    tradable=True,
+    state="",
+    ts_ns=0,
+    min_quantity=STEP,
+    min_notional=VALUED,
+)
 
 
 class View:
@@ -45,7 +60,7 @@ class View:
         return self.trade
 
     def instrument(self, instrument: str) -> Any:
-        return SimpleNamespace(min_quantity=STEP, min_notional=VALUED, notional=lambda q, p: q * p)
+        return instrument_facts(MARKET.nautilus)
 
 
 class Sent:
@@ -104,20 +119,9 @@ def strategy(
 
 
 def account(quantity: Decimal, cost_price: Decimal = PRICE) -> Any:
-    known = VenueInstrument(
-        id=str(IID),
-        symbol="x",
-        base="BTC",
-        quote="USDT",
-        nautilus=pair(),
-        price_precision=2,
-        size_precision=6,
-        min_quantity=STEP,
-        min_notional=VALUED,
-    )
     position = Position("S-1", str(IID), quantity, quantity * cost_price)
     journal = SimpleNamespace(positions=lambda: [position])
-    return SimpleNamespace(instruments={str(IID): known}, journal=journal)
+    return SimpleNamespace(instruments={str(IID): MARKET}, journal=journal)
 
 
 MARKETS = {
