@@ -14,33 +14,51 @@ AT_ONCE = frozenset({"IOC", "FOK"})
 GIVEN_NS = 1000  # a replay gives commands so much later at most, one after another
 
 
-def cut_of(row: Row, other: Row | None, rows: Sequence[Row]) -> str | None:
-    """Why a reduce-only order that rests is smaller in one of both; None: it is not for that.
+class Cut(msgspec.Struct, frozen=True):
+    """Why one of both had less of an order, from when on, and whether that is the run."""
 
-    `rows` are all of a run that cuts what fills.
+    why: str
+    ts: int = 0
+    is_run: bool = False
+
+
+def cuts_of(
+    row: Row, other: Row, rows: Sequence[Row], others: Sequence[Row], single: Iterable[Row]
+) -> Iterator[Cut]:
+    """Each of these that a reduce-only order could have less for, in one of both.
+
+    `rows` are all of a run that cuts what fills, else none; `others` the replay's, as the run tells
+    them, `single` with each fill by itself.
     """
-    is_one = row.get("reduce_only") and row["kind"] != "MARKET"
-    if other is None or not is_one or row["time_in_force"] in AT_ONCE:
-        return None
+    if not row.get("reduce_only"):
+        return
+    if row["kind"] != "MARKET" and row["time_in_force"] not in AT_ONCE:
+        yield from _resting(row, other, rows)
+        return
+    found = (held_other(row, other, rows, others) if rows else None, native_cut(row, other, single))
+    yield from (one for one in found if one is not None)
+
+
+def _resting(row: Row, other: Row, rows: Sequence[Row]) -> Iterator[Cut]:
     cancels = [one["ts"] for one in row.get("asked") or () if one["what"] == "cancel"]
     # One of later has ended nothing, here or there
     is_ended, is_asked = (any(ts <= one["ts_last"] for ts in cancels) for one in (row, other))
     is_met = any(fill["ts_event"] == row["ts_last"] for fill in other["fills"])  # by no command
     is_its_own = row["status"] == "FILLED" and not is_asked
     if other["status"] == "CANCELED" and (is_its_own or _ended_itself(row, other)):
-        return "the backtest ended it by a command: its position was smaller"
-    if Decimal(other["quantity"]) < Decimal(row["quantity"]):
-        return "the backtest cut it to its position by a command"
+        yield Cut("the backtest ended it by a command: its position was smaller", other["ts_last"])
+    if (size := Decimal(other["quantity"])) < Decimal(row["quantity"]):
+        begins = [one["ts_event"] for one in other["changes"] if Decimal(one["quantity"]) == size]
+        yield Cut("the backtest cut it to its position by a command", min(begins, default=0))
     is_cut = row["status"] == "CANCELED" and (is_met or not is_ended)
     if is_cut and rows and not _reducible(row, rows):
-        return "the run cut it when it filled: its position was closed"
-    return None
+        yield Cut("the run cut it when it filled: its position was closed", row["ts_last"], True)
 
 
 def _ended_itself(row: Row, other: Row) -> bool:
     """Whether the backtest gave a cancel that the run has not given."""
     given = [one["ts"] for one in row.get("asked") or () if one["what"] == "cancel"]
-    given.append(row["ts_last"])  # of one that ended without
+    given += [row["ts_last"], ended_at(row)]  # of one that ended without
     return any(
         all(abs(one["ts"] - ts) > GIVEN_NS for ts in given)
         for one in other.get("asked") or ()
@@ -48,13 +66,20 @@ def _ended_itself(row: Row, other: Row) -> bool:
     )
 
 
-def held_other(row: Row, other: Row, rows: Sequence[Row], others: Sequence[Row]) -> str | None:
+def ended_at(row: Row) -> int:
+    """When the venue answered that it takes the order's cancel, where the run kept that; a live run
+    books the end later. It is not before an execution, which the venue may tell of after it."""
+    booked: int = row["ts_last"]
+    taken: int | None = row.get("ts_cancelled")
+    if taken is None:
+        return booked
+    last: int = max((fill["ts_event"] for fill in row["fills"]), default=-1)
+    return min(booked, max(taken, last + 1))
+
+
+def held_other(row: Row, other: Row, rows: Sequence[Row], others: Sequence[Row]) -> Cut | None:
     """Why a reduce-only order that takes at once got less in one of both: its strategy held just so
     much when it came, by orders that differ themselves. None: it is not for that."""
-    if not row.get("reduce_only"):
-        return None
-    if row["kind"] != "MARKET" and row["time_in_force"] not in AT_ONCE:
-        return None
     both = []
     for one, all_of in ((row, rows), (other, others)):
         before = [each for each in all_of if each is not one]
@@ -64,7 +89,8 @@ def held_other(row: Row, other: Row, rows: Sequence[Row], others: Sequence[Row])
     if less == more or less != max(most, ZERO) or most_there <= most:
         return None
     told = (f"{each.normalize():f}" for each in sorted((held, held_there)))
-    return f"of {' and '.join(told)} in run and backtest that it was to reduce, by other orders"
+    why = f"of {' and '.join(told)} in run and backtest that it was to reduce, by other orders"
+    return Cut(why, is_run=both[0][0] == less)
 
 
 def _reducible(row: Row, rows: Sequence[Row]) -> bool:
@@ -112,14 +138,10 @@ def _moves(row: Row, rows: Iterable[Row], until: int) -> Iterator[_Move]:
             )
 
 
-def native_cut(row: Row, other: Row, others: Iterable[Row]) -> str | None:
+def native_cut(row: Row, other: Row, others: Iterable[Row]) -> Cut | None:
     """Why the backtest alone gave less to a reduce-only order that takes at once: NautilusTrader
     cuts it to a position of its own. None: it is not for that, or not for that alone. `others` are
     the replay's, each fill by itself."""
-    if not row.get("reduce_only"):
-        return None
-    if row["kind"] != "MARKET" and row["time_in_force"] not in AT_ONCE:
-        return None
     name, until = other["client_order_id"], other["ts_accepted"] or other["ts_last"]
     before = [each for each in others if each["client_order_id"] != name]
     held, unit = held_by(other, before, until)
@@ -127,7 +149,7 @@ def native_cut(row: Row, other: Row, others: Iterable[Row]) -> str | None:
     mine, theirs = filled_by(row, row["ts_last"]), filled_by(other, other["ts_last"])
     if not theirs < mine <= held or abs(native - theirs) >= unit or not _is_begin(other, row):
         return None
-    return (
+    return Cut(
         f"its position is {held.normalize():f}; NautilusTrader cut it to its own, which is "
         f"{native.normalize():f}: it takes no fee of the part that closed one which a fill turned"
     )

@@ -5,19 +5,21 @@ their sum, is compared as such (`merged`). Each order has at most one difference
 more than a fee, else its first. It is explained by the first of these that fits:
 
 - `kill`: an order of the kill switch. No backtest plays it: what it closed is open there.
-- `refusal`: one of both was refused, by the venue or by the gate (within a gap that of the backtest
-  is the gap's doing); or it is the same where the backtest refuses and cuts what the run did, and
-  no more: what an order takes, or stands before, the others have no more.
+- `refusal`: one of both was refused, by the venue or by the gate, or a change of it was before they
+  differ (within a gap that of the backtest is the gap's doing); or it is the same where the
+  backtest refuses and cuts what the run did, and no more: what an order takes, or stands before,
+  the others have no more.
 - `end`: all is the same, but the run ended it after the end of the data, as it ended itself or by a
   command that was on its way then: in the backtest it is open. Or it was given after it.
 - `fee`: the same execution, at another fee, or called a maker's in one and a taker's in the other.
   What the venue did not tell of it, maker or taker, differs from neither.
-- `gap`: the data lacks what the run saw of its instrument while the order lived, or says itself
-  that it lacks some.
+- `gap`: the data lacks what the run saw of its instrument while the order lived, from before they
+  differ on, or says itself that it lacks some.
 - `latency`: it arrived at another time; or all is the same with the config's latency, or with none.
-- `exit`: a reduce-only order that rests was cut to its strategy's position in one of both only: a
-  backtest does it by a command, a paper run when it fills, a venue without such orders never. Or
-  one that takes at once was cut to it on paper or in the backtest, as they held different ones.
+- `exit`: a reduce-only order that rests was cut to its strategy's position in one of both only,
+  which has less from then on, at no other price or time: a backtest does it by a command, a paper
+  run when it fills, a venue without such orders never. Or one that takes at once was cut to it on
+  paper or in the backtest, as they held different ones.
 - `own`: live, it met an order of the run at rest: its venue ended one of both for it, or let them
   trade. In a backtest none of a run's orders meets another, so it took what others had behind.
 - `queue`: a maker's execution at the order's own limit came earlier, later or not at all; one that
@@ -46,7 +48,15 @@ import msgspec
 from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.research import merged
 from fairlead.engine.research.columns import NOT_TOLD, Row
-from fairlead.engine.research.cuts import cut_of, filled_by, held_other, native_cut
+from fairlead.engine.research.cuts import Cut, cuts_of, filled_by
+from fairlead.engine.research.events import (
+    Event,
+    Pair,
+    begins,
+    detail_of,
+    events_of,
+    plain,
+)
 
 ZERO = Decimal(0)
 REFUSAL, FEE, GAP, LATENCY = "refusal", "fee", "gap", "latency"
@@ -68,27 +78,8 @@ CLASSES = (
 )
 WEAK = frozenset({UNEXPLAINED, QUEUE})
 STOPPING = frozenset({"STOP_LIMIT", "LIMIT_IF_TOUCHED"})
-REFUSED = frozenset({"REJECTED", "DENIED"})
-NOT_GIVEN = "never given"
-_ENDS = {"CANCELED": "ended", "EXPIRED": "ended", "FILLED": "filled"}
 Span = tuple[int, int]
 Lack = tuple[int, int, str]  # a span, and of which instrument; empty: of all
-
-
-class Event(msgspec.Struct, frozen=True):
-    """Of an order: accepted, refused, filled, or how it ended."""
-
-    what: str
-    ts: int
-    detail: tuple[str, ...] = ()  # of a fill: quantity, price
-    fee: tuple[str, ...] = ()  # and its fee, and whether it made or took
-    parts: int = 1  # of how many executions it is the sum
-
-    def __str__(self) -> str:
-        if self.what != "fill":
-            return " ".join((self.what, *self.detail))
-        quantity, price = self.detail
-        return f"{self.fee[1].lower()} {quantity} at {price}, fee {self.fee[0]}"
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,35 +185,6 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
         return Variant(words=self.words, rows=merged.together(rows, self.rows, told))
 
 
-def events_of(row: Row | None, *, is_refused: bool = False) -> list[Event]:
-    """In the order of time. None: it never came to be, as the gate refused it, or was not given."""
-    if row is None:
-        return [Event("refused", 0, ("by the gate",)) if is_refused else Event(NOT_GIVEN, 0)]
-    if row["status"] in REFUSED:
-        return [Event("refused", row["ts_last"])]
-    found = []
-    if row["ts_accepted"]:
-        found.append(Event("accepted", row["ts_accepted"]))
-    for fill in row["fills"]:
-        amount, _, currency = (fill["fee"] or "").partition(" ")
-        fee = (f"{plain(amount or '0')} {currency}".strip(), fill["liquidity"])
-        found.append(
-            Event("fill", fill["ts_event"], _detail(fill), fee, parts=fill.get("parts", 1))
-        )
-    found.append(Event(_ENDS.get(row["status"], "open"), row["ts_last"]))
-    return found
-
-
-def _detail(fill: Row) -> tuple[str, str]:
-    return plain(fill["quantity"]), plain(fill["price"])
-
-
-def plain(number: str) -> str:
-    """Without zeros at its end."""
-    text = format(Decimal(number), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def compared(
     rows: Iterable[Row],
     replayed: Mapping[str, Row],
@@ -232,6 +194,7 @@ def compared(
     queueless: Variant | None = None,
     as_refused: Variant | None = None,
     denied: Mapping[str, str] | None = None,
+    unchanged: Mapping[str, tuple[int, str]] | None = None,
     slack_ns: int = 0,
     poll_ns: int = 0,
     until_ns: int | None = None,
@@ -244,26 +207,29 @@ def compared(
     of executions by their sum by `poll_ns` more. `cuts_at_fills`: the run was on paper. `behind`:
     prices of the trades that were newer than the book when the backtest filled or ended an order of
     a live run, by its id; `denied`: why its gate refused one; `own`: where it met one of its run.
-    What it neither has nor refused it was never given.
+    What it neither has nor refused it was never given. `unchanged`: when it first refused a change
+    of one, and why.
     """
     rows, found = list(rows), list[Difference]()
     slack = _slack(rows, replayed.values(), slack_ns, until_ns)
     told = merged.telling(rows, replayed.values(), ns=slack_ns + poll_ns, until_ns=until_ns)
     single, replayed = replayed.values(), merged.together(rows, replayed, told)
     latencies = [one.as_told(rows, told) for one in latencies]
-    as_refused = as_refused and as_refused.as_told(rows, told)
+    as_refused, others = as_refused and as_refused.as_told(rows, told), list(replayed.values())
     for row in rows:
         other, no = replayed.get(row["client_order_id"]), (denied or {}).get(row["client_order_id"])
         events = events_of(row), events_of(other, is_refused=no is not None)
         pair = _first(*events, slack, but_fees=True) or _first(*events, slack)
         if pair is None:
             continue
-        cut = cut_of(row, other, rows if cuts_at_fills else ())
-        if cuts_at_fills and other is not None and cut is None:
-            cut = held_other(row, other, rows, list(replayed.values()))
-        if other is not None and cut is None:
-            cut = native_cut(row, other, single)
-        kind, why = _explained(row, other, pair, lacking, slack, cut, no)
+        changed = (unchanged or {}).get(row["client_order_id"])
+        if changed is not None and begins(pair) + slack_ns < changed[0]:
+            changed = None
+        cuts: Iterable[Cut] = ()
+        if other is not None:
+            cuts = cuts_of(row, other, rows if cuts_at_fills else (), others, single)
+        cut = next((one.why for one in cuts if _is_cut(pair, one, slack)), None)
+        kind, why = _explained(row, other, pair, lacking, slack, cut, no, changed and changed[1])
         met = (own or {}).get(row["client_order_id"])
         if kind == UNEXPLAINED and not why and met is not None and met.explains(pair[1]):
             kind, why = OWN, met.words
@@ -278,7 +244,7 @@ def compared(
         found.append(
             Difference(
                 kind=kind,
-                ts=min(one.ts for one in pair if one is not None and one.ts),
+                ts=begins(pair),
                 order=row["client_order_id"],
                 strategy=row["strategy"],
                 instrument=row["instrument"],
@@ -322,9 +288,6 @@ def _more(row: Row, other: Row | None, ts: int) -> Decimal:
         for one in (row, other or {"fills": ()})
     )
     return mine - theirs
-
-
-Pair = tuple[Event | None, Event | None]
 
 
 def _slack(rows: Iterable[Row], replayed: Iterable[Row], ns: int, until_ns: int | None) -> Slack:
@@ -393,6 +356,7 @@ def _explained(
     slack: Slack,
     cut: str | None,
     denied: str | None,
+    unchanged: str | None,
 ) -> tuple[str, str]:
     """Class and reason, by the order alone; no reason of what others may explain."""
     if row["strategy"] == KILL_STRATEGY:
@@ -400,7 +364,7 @@ def _explained(
     mine, theirs = pair
     if other is None and denied is None:
         return _never_given(row, slack)
-    gap = _gap(row, other, lacking)
+    gap = _gap(row, other, lacking, begins(pair) + slack.ns)
     refused = "refused" in {one.what for one in pair if one is not None}
     if refused and (gap is None or mine is None or mine.what == "refused"):
         found = (other or {}).get("reason") or denied or row.get("reason") or "the gate refused"
@@ -414,11 +378,25 @@ def _explained(
         return GAP, f"the data lacks what the run saw{of} for {(gap[1] - gap[0]) / 1e9:.3f} s"
     if mine is not None and theirs is not None and mine.what == theirs.what == "accepted":
         return LATENCY, f"arrived {(theirs.ts - mine.ts) / 1e6:+.3f} ms apart"
+    if unchanged is not None:
+        return REFUSAL, f"its change: {unchanged}"
     if cut is not None:
         return EXIT, cut
     if _is_decided(row, other, slack) or _is_lost(row, other, slack, mine):
         return BOOKING, "the same, decided then: NautilusTrader books it later, or not at all"
     return UNEXPLAINED, ""
+
+
+def _is_cut(pair: Pair, cut: Cut, slack: Slack) -> bool:
+    """Whether what differs is that one has less from then on: no other price, no other time."""
+    less, more = pair if cut.is_run else reversed(pair)
+    if more is None or more.what != "fill":
+        return less is None or less.what != "fill"  # the same executions, and another end
+    if less is None or less.what != "fill":
+        return more.ts + slack.ns >= cut.ts
+    is_smaller = Decimal(less.detail[0]) < Decimal(more.detail[0])
+    same = is_smaller and less.detail[1] == more.detail[1] and _is_same_time(less, more, slack)
+    return same and more.ts + slack.ns >= cut.ts
 
 
 def _never_given(row: Row, slack: Slack) -> tuple[str, str]:
@@ -492,7 +470,7 @@ def _is_of(fill: Row, decided: Iterable[Row]) -> bool:
 
 
 def _fills(rows: Iterable[Row]) -> list[Event]:
-    return [Event("fill", one["ts_event"], _detail(one)) for one in rows]
+    return [Event("fill", one["ts_event"], detail_of(one)) for one in rows]
 
 
 def _own(row: Row) -> set[str]:
@@ -513,9 +491,10 @@ def _may_make(fill: Event, row: Row) -> bool:
     return fill.fee[1] == NOT_TOLD and fill.detail[1] in _own(row)
 
 
-def _gap(row: Row, other: Row | None, lacking: Sequence[Lack]) -> Lack | None:
-    """What the data lacks of its instrument while the order lived."""
-    end = max(one["ts_last"] for one in (row, other) if one is not None)
+def _gap(row: Row, other: Row | None, lacking: Sequence[Lack], until: int) -> Lack | None:
+    """What the data lacks of its instrument while the order lived, and from before `until` on, when
+    both differ."""
+    end = min(until, max(one["ts_last"] for one in (row, other) if one is not None))
     found = (
         span
         for span in lacking

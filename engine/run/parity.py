@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +21,7 @@ from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.recording.gaps import GapKind, crossing, read_gaps
 from fairlead.engine.research import parity
 from fairlead.engine.research.columns import Row
+from fairlead.engine.research.events import REFUSED, plain
 from fairlead.engine.research.own import meetings
 from fairlead.engine.research.parity import Difference, Inputs, Lack, Parity, Span, Variant
 from fairlead.engine.research.runs import Run
@@ -89,7 +90,7 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
     told("its commands through the backtest")
     played_again = _replayed(loaded, rows, played, "as the run measured it", seen, _marks(run))
     base, nets = played_again.rows, played_again.nets
-    more["denied"] = played_again.denied
+    more |= {"denied": played_again.denied, "unchanged": played_again.unchanged}
     found = parity.compared(rows, base, **more)
     if any(one.kind in (parity.UNEXPLAINED, parity.QUEUE) for one in found):
         if is_real:  # on paper it is the same rule
@@ -97,8 +98,7 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
             weak = [one.order for one in found if one.kind in parity.WEAK]
             more["behind"] = _behind(catalog, found, rows, base, others)
             more["own"] = meetings(weak, rows, others.prints, slack_ns + poll_ns)
-        exits = {one.order for one in found if one.kind == parity.EXIT}
-        plain = as_refused(rows, base, exits, played)
+        plain = as_refused(rows, base, found, played)
         again = _variants(loaded, rows, (played, plain), told, others)
         found = parity.compared(rows, base, **more, **again)
     return Parity(
@@ -144,11 +144,12 @@ def _whole(row: Row) -> Row:
 
 
 class _Again(msgspec.Struct, frozen=True):
-    """What came of the commands: rows, and why the gate refused one, by the order's id in the run;
-    nets by currency."""
+    """What came of the commands: rows, why the gate refused one, when and why it first refused a
+    change of one, by the order's id in the run; nets by currency."""
 
     rows: dict[str, Row]
     denied: dict[str, str]
+    unchanged: dict[str, tuple[int, str]]
     nets: dict[str, Decimal]
 
 
@@ -169,9 +170,11 @@ def _replayed(
         net = at_marks(done.result.summary, marks)
     finally:
         done.result.dispose()
+    told, ids = done.told, done.told.ids.items()
     return _Again(
-        rows={mine: theirs[name] for mine, name in done.ids.items() if name in theirs},
-        denied={mine: done.denied[name] for mine, name in done.ids.items() if name in done.denied},
+        rows={mine: theirs[name] for mine, name in ids if name in theirs},
+        denied={mine: told.denied[name] for mine, name in ids if name in told.denied},
+        unchanged={mine: told.unchanged[name] for mine, name in ids if name in told.unchanged},
         nets=net,
     )
 
@@ -214,19 +217,22 @@ def _variants(
 
 
 def as_refused(
-    rows: Iterable[Row],
+    rows: Sequence[Row],
     base: Mapping[str, Row],
-    exits: Collection[str],
+    found: Sequence[Difference],
     played: Iterable[Command],
 ) -> list[Command] | None:
     """The commands without those of orders that the run alone had refused; those that the backtest
-    alone refuses, and `exits` that one of both cut, as plain orders that are neither post-only nor
-    reduce-only. None: there are none of either."""
-    dropped, plain = set[str](), set(exits)
+    alone refuses or does not change, and exits that one of both cut or nobody explains, as plain
+    orders that are neither post-only nor reduce-only. None: there are none of either."""
+    exits = {row["client_order_id"] for row in rows if row.get("reduce_only")}
+    weak = {one.order for one in found if one.kind in parity.WEAK} & exits
+    cut = {one.order for one in found if one.kind in (parity.EXIT, parity.REFUSAL)}
+    dropped, plain = set[str](), weak | cut
     for row in rows:
         name, other = row["client_order_id"], base.get(row["client_order_id"])
-        mine = row["status"] in parity.REFUSED
-        if mine is (other is None or other["status"] in parity.REFUSED):
+        mine = row["status"] in REFUSED
+        if mine is (other is None or other["status"] in REFUSED):
             continue
         if mine:
             dropped.add(name)
@@ -267,15 +273,15 @@ def _behind(
                 if delta.flags & RecordFlag.F_LAST.value and not delta.flags & F_TOB:
                     since = delta.ts_init
             trades = known.query_trade_ticks([one.instrument], start=since, end=ts)
-            here.update(parity.plain(str(trade.price)) for trade in others.rows(trades))
+            here.update(plain(str(trade.price)) for trade in others.rows(trades))
         mine = runs[one.order]["fills"]
         if one.order in others.untold:
-            here.update(parity.plain(fill["price"]) for fill in mine)
+            here.update(plain(fill["price"]) for fill in mine)
         told = one.order in others.prints.of
         told = told or all(_is_told(known, one.instrument, fill) for fill in mine)
         for fill in row["fills"] if told else ():
             if _had_left(known, one.instrument, row["side"], fill):
-                here.add(parity.plain(fill["price"]))
+                here.add(plain(fill["price"]))
     return prices
 
 

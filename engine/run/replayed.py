@@ -34,6 +34,7 @@ from fairlead.engine.matching.delays import Delays, Sent
 from fairlead.engine.matching.shadow import Decided
 from fairlead.engine.orders.model import Role, with_role
 from fairlead.engine.research.columns import Row
+from fairlead.engine.research.cuts import ended_at
 from fairlead.engine.research.runs import Run
 from fairlead.engine.risk.checks import Denial
 from fairlead.engine.run.backtest import RunResult, run_backtest
@@ -91,7 +92,7 @@ def _of_order(row: Row, late_ns: int, typical_ns: int) -> Iterator[Command]:
             due = change["ts_event"]
             yield Command(ts=one["ts"], what="modify", order=row, terms=change, due=due)
     is_ended = row["status"] in ("CANCELED", "EXPIRED")
-    ended = _ended(row) if is_ended else None
+    ended = ended_at(row) if is_ended else None
     ends = [one["ts"] for one in asked if one["what"] == "cancel"]
     taken = max((ts for ts in ends if ended is not None and ts <= ended), default=None)
     for ts in ends:
@@ -104,20 +105,10 @@ def _of_order(row: Row, late_ns: int, typical_ns: int) -> Iterator[Command]:
         yield Command(ts=ts, what="cancel", order=row, due=ended)
 
 
-def _ended(row: Row) -> int | None:
-    """When the venue answered that it takes the order's cancel, where the run kept that; a live run
-    books the end later. It is not before an execution, which the venue may tell of after it."""
-    booked: int | None = row["ts_last"]
-    taken: int | None = row.get("ts_cancelled")
-    if booked is None or taken is None:
-        return booked
-    last: int = max((fill["ts_event"] for fill in row["fills"]), default=-1)
-    return min(booked, max(taken, last + 1))
-
-
 class Told:
     """`Delays`: when the command that is given next arrives; `ids` has what each order of the run
-    is called here, `denied` by that why the gate refused it."""
+    is called here; by that `denied` has why the gate refused it, `unchanged` when it first refused
+    a change of it, and why."""
 
     in_order = False  # as they arrived
 
@@ -126,6 +117,7 @@ class Told:
         self.due: int | None = None
         self.ids: dict[str, str] = {}
         self.denied: dict[str, str] = {}
+        self.unchanged: dict[str, tuple[int, str]] = {}
 
     def next_ns(self, sent: Sent) -> int:
         return self.typical_ns if self.due is None else max(self.due - sent.now_ns, 0)
@@ -203,8 +195,11 @@ class Replayed(GuardedStrategy):
             self.cancel_order(order.client_order_id)
 
     def on_gate_denied(self, order: Any, denial: Denial) -> None:
-        if order.status.name == "INITIALIZED":  # and not a change of one that is there
-            self.delays.denied[str(order.client_order_id)] = str(denial)
+        name, told = str(order.client_order_id), self.delays
+        if order.status.name == "INITIALIZED":
+            told.denied[name] = str(denial)
+        else:
+            told.unchanged.setdefault(name, (self.clock.timestamp_ns(), str(denial)))
 
     def _open(self, command: Command) -> Any:
         name = self.delays.ids.get(command.order["client_order_id"])
@@ -237,13 +232,11 @@ def _order(factory: Any, row: Row, terms: Mapping[str, str | None]) -> Any:
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of the commands. `ids`: by the order's id in the run, its id here; by that one
-    `denied`, why the gate refused it, and `decided`, its fills when the matching decided on them.
-    """
+    """What came of the commands. `told` has its orders' ids here, and what the gate refused;
+    `decided` has, by that id, its fills when the matching decided on them."""
 
     result: RunResult
-    ids: Mapping[str, str]
-    denied: Mapping[str, str]
+    told: Told
     decided: Mapping[str, Sequence[Row]]
 
 
@@ -322,7 +315,7 @@ def replay(
     for name, ts, price, quantity in found:
         fill = {"ts_event": ts, "price": format(price, "f"), "quantity": format(quantity, "f")}
         decided.setdefault(name, []).append(fill)
-    return Replay(result=result, ids=told.ids, denied=told.denied, decided=decided)
+    return Replay(result=result, told=told, decided=decided)
 
 
 def _in_place_of(

@@ -25,7 +25,7 @@ from fairlead.engine.matching.orders import NewOrder
 from fairlead.engine.matching.tape import ordered
 from fairlead.engine.orders.model import Side
 from fairlead.engine.recording.importers.binance import import_binance
-from fairlead.engine.research.parity import EXIT, UNEXPLAINED, Difference, compared
+from fairlead.engine.research.parity import UNEXPLAINED, Difference, compared
 from fairlead.engine.run import parity
 from fairlead.engine.run.config import load
 from fairlead.engine.run.replayed import commands
@@ -175,7 +175,7 @@ def compared_with(
     loaded: LoadedConfig, rows: list[dict[str, Any]], tapes: dict[str, Tape], catalog: Path
 ) -> Alike:
     played = commands(rows, 1, max(play_latency(loaded), 1))
-    again = parity._replayed(loaded, rows, played, "again")
+    again = parity._replayed(loaded, rows, played, "again", None)
     span = (min(one[0].ts for one in tapes.values()), max(one[-1].ts for one in tapes.values()))
     more: dict[str, Any] = {
         "lacking": parity._gaps(catalog, loaded, span),
@@ -183,12 +183,12 @@ def compared_with(
         "until_ns": span[1],
         "cuts_at_fills": True,
         "denied": again.denied,
+        "unchanged": again.unchanged,
     }
     found = compared(rows, again.rows, **more)
     if any(one.kind in (UNEXPLAINED, "queue") for one in found):
-        exits = {one.order for one in found if one.kind == EXIT}
-        others = parity.as_refused(rows, again.rows, exits, played)
-        more |= parity._variants(loaded, rows, played, others, lambda _: None)
+        others = parity.as_refused(rows, again.rows, found, played)
+        more |= parity._variants(loaded, rows, (played, others), lambda _: None, None)
         found = compared(rows, again.rows, **more)
     return Alike(len(rows), sum(len(row["fills"]) for row in rows), found)
 

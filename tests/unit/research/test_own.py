@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from fairlead.engine.research.events import Event
 from fairlead.engine.research.own import Met, Print, Prints, meetings, own_prints
-from fairlead.engine.research.parity import Event
 
 NAME, SECOND_NS, BEGIN_NS = "BTC_USDT.VENUE", 1_000_000_000, 1_700_000_000_000_000_000
 

@@ -395,6 +395,32 @@ def test_what_the_data_lacks_of_another_instrument_is_no_reason(instrument: str,
     assert found.kind == says
 
 
+@pytest.mark.parametrize(
+    ("begin", "end", "says"),
+    [
+        (0, 0.5, "gap"),
+        (0.5, 9, "gap"),  # from before they differ on
+        (1, 9, "gap"),
+        (1.5, 9, "unexplained"),  # it is whole until then, and they differ
+        (40, 41, "unexplained"),
+    ],
+)
+@pytest.mark.parametrize("late", [1, 30])
+def test_a_gap_explains_nothing_of_before_it(
+    begin: float, end: float, says: str, late: float
+) -> None:
+    """The run had it at 1 s, the backtest at another price then or later, or not at all."""
+    long = {"ts_last": BEGIN_NS + 60 * SECOND_NS}
+    moved = at(late, "0.02", "59282.3") | {"liquidity": "TAKER"}
+    lack = (BEGIN_NS + int(begin * SECOND_NS), BEGIN_NS + int(end * SECOND_NS), "")
+    for theirs in (row(moved, **long), row(status="ACCEPTED")):
+        (found,) = compared(
+            [row(at(1, "0.02"), **long)], {"O-1": theirs}, lacking=[lack], slack_ns=1
+        )
+        assert found.kind == says
+        assert found.ts == BEGIN_NS + SECOND_NS
+
+
 @pytest.mark.parametrize("fills", [(), (fill("1 USDT", "MAKER"),)])
 @pytest.mark.parametrize(
     ("secs", "asked", "says"),
