@@ -11,10 +11,10 @@ from typing import Literal
 
 from nautilus_trader.model import AccountType
 
+from fairlead.adapters.base.apart import Apart
 from fairlead.adapters.base.commands import Commands
 from fairlead.adapters.base.connection import StreamSupervisor
 from fairlead.adapters.base.journaled_account import JournaledAccount
-from fairlead.adapters.base.kill_orders import KillOrders
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.adapters.base.trigger_feed import TriggerFeed
 from fairlead.adapters.base.venue import (
@@ -106,7 +106,7 @@ class Account(JournaledAccount):
         self.desk: OrderDesk | None = None
         self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, by order
         self.on_held: Callable[[str, str], None] | None = None  # by id, the kind that it waits as
-        self.kills = KillOrders(journal)
+        self.apart = Apart(journal)
         self.look_at_kills: Callable[[], None] = lambda: None  # what they closed, told at once
         self.regate: Regate | None = None  # the gate, on what is released of held orders
 
@@ -128,7 +128,7 @@ class Account(JournaledAccount):
     def told(self) -> None:
         """The engine was told what the journal holds now; what comes after comes as events."""
         if self._on_told is not None:
-            self.kills.start(partial(self._on_told, self))
+            self.apart.start(partial(self._on_told, self))
 
     def order_sent(self, intent: Intent) -> None:
         """An order's request is about to go out: for the tick-to-order figure."""

@@ -322,7 +322,7 @@ class VenueExecutionClient(ExecutionClient):
         difference = position.quantity - cached
         increment = Decimal(1).scaleb(-instrument.size_precision)
         fees = self._base_fees.get(position.instrument, Decimal(0))
-        if abs(difference) < increment + fees or self._trading.kills.is_behind(instrument.id):
+        if abs(difference) < increment + fees or self._trading.apart.is_behind(instrument.id):
             return cached
         return cached + translate.whole(difference, instrument)
 
@@ -345,7 +345,7 @@ class VenueExecutionClient(ExecutionClient):
 
     def _look_at_kills(self) -> None:
         """Of another process it is told once that is over: whole, and of the right strategy."""
-        kills = self._trading.kills
+        kills = self._trading.apart
         try:
             kills.look()
             for order in kills.over():
@@ -383,6 +383,7 @@ class VenueExecutionClient(ExecutionClient):
         order = self._desk.get(intent.client_order_id)
         if order is not None and order.is_known:
             self._reported.add(intent.client_order_id)
+            self._trading.apart.reported(intent, intent.client_order_id)
             instrument = self._trading.instruments[intent.instrument]
             now = self._trading.now_ns()
             report = translate.live_report(order, self.account_id, instrument, now)
@@ -409,8 +410,8 @@ class VenueExecutionClient(ExecutionClient):
     ) -> None:
         """What is executed of an order, and how it ended, by one report under the id `name`.
 
-        One of an id that NautilusTrader does not know makes an order of the strategy that claims
-        the instrument, so positions are right. Nothing is told of one that ends without an
+        One of an id that NautilusTrader does not know makes an order of the strategy whose it is,
+        by a claim that is lent, so positions are right. Nothing is told of one that ends without an
         execution, unless a report of it is under way.
         """
         fills = self._trading.journal.fills_of(intent.client_order_id)
@@ -438,7 +439,7 @@ class VenueExecutionClient(ExecutionClient):
     def order_submitted(self, intent: Intent) -> None:
         self._trading.order_sent(intent)
         if intent.strategy == KILL_STRATEGY:
-            self._trading.kills.sent(intent, self._holds)
+            self._trading.apart.sent(intent, self._holds)
         order = self._cached(intent)
         if order is not None:
             self.generate_order_submitted(order)
@@ -484,10 +485,11 @@ class VenueExecutionClient(ExecutionClient):
             )
 
     def order_filled(self, intent: Intent, fill: VenueFill) -> None:
-        if intent.strategy == KILL_STRATEGY:
-            self._trading.kills.book(intent.client_order_id)
         order = self._cached(intent)
         name = self._reported_as(intent, order, fill.venue_order_id)
+        if order is None or name is not None:
+            self._trading.apart.reported(intent, name or intent.client_order_id)
+        self._trading.apart.filled(intent, fill)
         if order is None and name is None:
             self._report(intent)
             return

@@ -219,17 +219,17 @@ def _is_lent(guard: Guard, name: str, event: Any) -> bool:
     """Whether the order is another's, which is then called in place of this one.
 
     After a restart NautilusTrader gives every order of an instrument to one strategy; and at any
-    time one with which a kill closes, of which no strategy is to hear: the gate has it from the
-    journal, as KILL's, who took the position over.
+    time one that was given up and came, or with which a kill closes, of which none is to hear.
     """
-    lent, of_kills = guard.run.lent, guard.run.of_kills
-    if of_kills and str(event.client_order_id) in of_kills:
+    apart, lent = guard.run.apart, guard.run.lent
+    if not apart and not lent:
+        return False
+    order_id = str(event.client_order_id)
+    if order_id in apart and apart[order_id] is None:
         if name == "on_order_filled":
             _note_fill(guard, event)
         return True
-    if not lent:
-        return False
-    owner = lent.get(str(event.client_order_id))
+    owner = apart.get(order_id) or lent.get(order_id)
     if owner is None or owner is guard.strategy:
         return False
     getattr(owner, name)(event)
@@ -298,10 +298,21 @@ def _canceled(guard: Guard, event: Any) -> None:
 
 def _filled(guard: Guard, event: Any) -> None:
     _note_fill(guard, event)
+    if not guard.run.apart or str(event.client_order_id) not in guard.run.apart:
+        _count_fill(guard, event)
+    if guard.run.plain_exits:
+        guard.cuts.cut(str(event.instrument_id))
+    _progress(guard, event)
+
+
+def _count_fill(guard: Guard, event: Any) -> None:
+    """Of whom the order is counted: before its strategy has started, another may hear of it."""
+    order_id = str(event.client_order_id)
+    counted = guard.gate.ledger.live.get(order_id)
     quantity, price, fee = _executed(guard, event)
     guard.gate.filled(
-        str(event.client_order_id),
-        guard.id,
+        order_id,
+        guard.id if counted is None else counted.strategy,
         str(event.instrument_id),
         side_of(event.order_side),
         quantity,
@@ -309,9 +320,6 @@ def _filled(guard: Guard, event: Any) -> None:
         fee,
         event.ts_event,
     )
-    if guard.run.plain_exits:
-        guard.cuts.cut(str(event.instrument_id))
-    _progress(guard, event)
 
 
 def _executed(guard: Guard, event: Any) -> tuple[Decimal, Decimal, tuple[Decimal, str] | None]:

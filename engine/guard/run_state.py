@@ -117,7 +117,9 @@ class RunState:
         self.order_ids: Callable[[str], str] | None = None
         # Strategies by client order id, of orders that NautilusTrader takes for another's.
         self.lent: dict[str, Any] = {}
-        self.of_kills: set[str] = set()  # client order ids with which a kill closes: nobody's
+        # The same of orders of which the gate has from their desk what is executed; None: no
+        # strategy of the run is to hear of it, as of one with which a kill closes.
+        self.apart: dict[str, Any] = {}
         self.lets_go = False  # orders that are over leave NautilusTrader's cache after a while
         # Of a simulation by NautilusTrader's exchange (engine/guard/simulated.py): what is told of
         # each command as it is handed over, and whether exits that rest go there as plain orders.

@@ -222,7 +222,7 @@ class Assembly:
         claiming = Claiming(self.parts.strategies, claims(self._loaded, journals))
         for account in self._trading:
             if isinstance(account, Account):
-                account.kills.claims = claiming
+                account.apart.claims = claiming
 
     def _steward(self) -> None:
         """Accounts that NautilusTrader's own clients trade have one, beside the strategies."""
@@ -282,7 +282,7 @@ class Assembly:
             claimed=frozenset(str(name) for names in claimed.values() for name in names),
             on_known=self._known,
             on_sent=self._sent,
-            on_kill=self.parts.run_state.of_kills.add,
+            on_apart=self._apart,
         )
         trading.regate = self._regate
         if self.kills is not None:
@@ -292,6 +292,11 @@ class Assembly:
             self.halts.opened(trading)
         self._trading.append(trading)
         return trading
+
+    def _apart(self, name: str, strategy: str) -> None:
+        """An order of which the gate has from its desk what is executed; by NautilusTrader's id."""
+        heard = (one for one in self.parts.strategies if str(one.strategy_id) == strategy)
+        self.parts.run_state.apart[name] = next(heard, None)
 
     def _journal(self, key: str, kept: Callable[[str], None], stack: ExitStack) -> Journal:
         journal = Journal(

@@ -187,4 +187,4 @@ class ClosedOrders:
         if state.ticks is not None:
             state.ticks.pop(name, None)
         state.lent.pop(name, None)
-        state.of_kills.discard(name)
+        state.apart.pop(name, None)

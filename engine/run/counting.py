@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fairlead.adapters.base.account import Account
-from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.run.takeover import count_again, count_in
 
 if TYPE_CHECKING:
@@ -30,12 +29,13 @@ def counted_account(
     claimed: frozenset[str] = frozenset(),
     on_known: Callable[[Account], None] = _nothing,
     on_sent: Callable[[Intent], None] = _nothing,
-    on_kill: Callable[[str], None] = _nothing,
+    on_apart: Callable[[str, str], None] = lambda *_: None,
 ) -> Account:
     """The account of the config's venue `key`; what becomes of its orders is told to `gate`.
 
-    `on_known` is called once what it holds is counted, before its private stream opens; `on_kill`
-    with the client order id of each order with which a kill closes.
+    `on_known` is called once what it holds is counted, before its private stream opens; `on_apart`
+    with each order that NautilusTrader may take for another's: its client order id there, and
+    whose it is, of whom the run may have nothing.
     """
 
     def recovered(account: Account) -> None:
@@ -51,11 +51,11 @@ def counted_account(
     def halt(instrument: str, why: str) -> None:
         gate.halt(f"{instrument}: {why}", runtime.now_ns(), instrument)
 
-    def filled(fill: VenueFill) -> None:
-        """What KILL executed, whom no strategy hears of."""
+    def filled(strategy: str, fill: VenueFill) -> None:
+        """What is executed of one of them."""
         gate.filled(
             fill.client_order_id or "",
-            KILL_STRATEGY,
+            strategy,
             fill.instrument,
             fill.side,
             fill.quantity,
@@ -80,7 +80,7 @@ def counted_account(
         on_over=gate.order_over,
         on_unknown=lambda count: gate.unknown_outcomes(key, count),
     )
-    kills = made.kills
-    kills.on_handed, kills.on_filled, kills.on_order = gate.handed, filled, on_kill
+    apart = made.apart
+    apart.on_handed, apart.on_filled, apart.on_order = gate.handed, filled, on_apart
     made.killed, made.on_held = gate.recalled, gate.held_again
     return made

@@ -135,6 +135,9 @@ class Claiming:
         for name, mine in self._claimed.items():
             self._strategies[name].set_external_order_instrument_ids(mine)
 
+    def has(self, strategy: str) -> bool:
+        return strategy in self._strategies
+
     def lend(self, instrument: str, strategy: str) -> None:
         """Nothing of a strategy that is not in this run."""
         self.give_back(instrument)

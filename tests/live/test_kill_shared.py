@@ -29,7 +29,8 @@ class Shared:
         self.live = live
         self.live.more = configs.ROOMY + OBSERVE
 
-    def start(self) -> None:
+    def start(self, *names: str) -> None:
+        """Of both strategies where none is named."""
         params = {"instrument_id": self.live.instrument, "folder": str(self.live.folder)}
         strategies = [
             {
@@ -38,6 +39,7 @@ class Shared:
                 "params": {**params, "quantity": quantity},
             }
             for name, quantity in QUANTITIES.items()
+            if name in (names or QUANTITIES)
         ]
         live = self.live
         for name in QUANTITIES:
@@ -45,9 +47,9 @@ class Shared:
         live.config = configs.write(live.folder, live.served, strategies=strategies, more=live.more)
         live.process = start("live", live.config, log=live.log)
 
-    def held(self) -> None:
-        for name, quantity in QUANTITIES.items():
-            least = Decimal(quantity) * Decimal("0.99")
+    def held(self, *names: str) -> None:
+        for name in names or QUANTITIES:
+            least = Decimal(QUANTITIES[name]) * Decimal("0.99")
             wait_for(
                 lambda name=name, least=least: self.own(name) > least,
                 f"{name} to hold it; see {self.live.log}",
@@ -73,7 +75,9 @@ class Shared:
         assert done.returncode == 0, done.stdout + done.stderr
         (told,) = json.loads(done.stdout)
         parts = told["strategies"]
-        return all(Decimal(one["engine"]) == Decimal(one["journal"]) for one in parts)
+        differ = any(Decimal(one["engine"]) != Decimal(one["journal"]) for one in parts)
+        assert differ or not told["is_apart"]
+        return not differ
 
 
 @pytest.fixture

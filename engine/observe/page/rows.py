@@ -213,9 +213,19 @@ def _position(
         venue=_balance(sources.cache, instrument.id.venue, base),
         mark=_text(mark),
         worth=_rounded(worth),
-        is_apart=sources.is_real and abs(held - kept) >= step,
+        is_apart=sources.is_real and _are_apart(engine, journal, step),
         strategies=[one for one in parts if one.engine != "0" or one.journal not in (None, "0")],
     )
+
+
+def _are_apart(
+    engine: dict[str, Decimal],
+    journal: dict[str, tuple[Decimal, Decimal | None]],
+    step: Decimal,
+) -> bool:
+    """Whether they differ by an increment, of a strategy or in all."""
+    by = [engine.get(one, ZERO) - journal.get(one, (ZERO, None))[0] for one in {*engine, *journal}]
+    return any(abs(one) >= step for one in (*by, sum(by, ZERO)))
 
 
 def _rounded(value: Decimal | None) -> str | None:

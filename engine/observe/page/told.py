@@ -202,7 +202,8 @@ class PositionTold(Told, frozen=True, kw_only=True):
 
     `venue` is the account's balance of `base` on a cash account: it holds what was there before,
     too. None: not told (no engine is up, no journal on paper, no such balance on margin).
-    `is_apart`: engine and journal differ by an increment or more, beyond what rounded fees explain.
+    `is_apart`: engine and journal differ by an increment or more, of a strategy or in all, beyond
+    what rounded fees explain.
     """
 
     instrument: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from nautilus_trader.model import BookType, OrderSide
 
@@ -243,3 +244,49 @@ def test_a_fault_over_a_release_that_was_refused_is_the_strategys(
     assert str(fault).startswith("S-001.on_gate_denied: ValueError: raised on purpose")
     why = "refused by the gate, not sent: too much"
     assert answers == [Refused("MAX_POSITION", why, is_sent=False)]
+
+
+class Hearing(Watching):
+    """Buys one, whose client order id comes to `named` before the order is filled."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.fills = 0
+
+    def later(self) -> None:
+        if self.books == 2:
+            order = self.order_factory.market(IID, OrderSide.BUY, qty(2))
+            self.submit_order(order)
+            self.named(str(order.client_order_id))
+
+    def named(self, client_order_id: str) -> None: ...
+
+    def on_order_filled(self, event: Any) -> None:
+        self.fills += 1
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_what_the_desk_tells_the_gate_of_is_not_counted_by_its_event(is_heard: bool) -> None:
+    class Told(Hearing):
+        def named(self, client_order_id: str) -> None:
+            self._guard.run.apart[client_order_id] = self if is_heard else None
+
+    run = backtest(run_of(Told))
+    assert run.state.faults == []
+    assert bool(run.strategy.fills) == is_heard
+    assert not any(run.gate.ledger.by_strategy.values())
+
+
+def test_a_fill_is_of_the_strategy_for_which_the_order_is_counted() -> None:
+    """Of another's order of before the start one hears until that other has started."""
+
+    class Others(Hearing):
+        def named(self, client_order_id: str) -> None:
+            live = self._guard.gate.ledger.live
+            live[client_order_id] = msgspec.structs.replace(
+                live[client_order_id], strategy="Other-002"
+            )
+
+    run = backtest(run_of(Others))
+    assert run.state.faults == []
+    assert run.gate.ledger.by_strategy == {("Other-002", str(IID)): Decimal(2)}

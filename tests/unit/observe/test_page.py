@@ -17,7 +17,7 @@ from fairlead.engine.config.model import Observe
 from fairlead.engine.config.model import Run as RunSettings
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.kill.state import ALL, Action, KillState, Scope
-from fairlead.engine.observe.page import wrong
+from fairlead.engine.observe.page import rows, wrong
 from fairlead.engine.observe.page.access import Access, hosts_of, token_of
 from fairlead.engine.observe.page.server import Page
 from fairlead.engine.observe.page.snapshot import Snapshot
@@ -28,6 +28,7 @@ from fairlead.engine.orders.journal import JournaledOrder
 from fairlead.engine.orders.live import LiveOrder
 from fairlead.engine.orders.model import Intent, Kind, OrderState, Side
 from fairlead.engine.status import LatencyHistogram, RunStatus, StreamState
+from tests.unit.nautilus_harness import IID, pair
 
 NAME = "BTC_USDT.TEST"
 
@@ -345,3 +346,40 @@ def test_the_histogram_counts_up_to_a_bound() -> None:
     for ns in (10, 1_000, 1_000_000, 10**15):
         histogram.record(ns)
     assert [histogram.at_most(ns) for ns in (9, 10, 1_050, 1_050_000, 10**18)] == [0, 1, 2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("engine", "journal", "is_apart"),
+    [
+        ({"A-1": "0.02997"}, {"A-1": "0.00999", "B-2": "0.01998"}, True),
+        ({"A-1": "0.01", "B-2": "0.02"}, {"A-1": "0.01", "B-2": "0.02"}, False),
+        ({"A-1": "0.0100004"}, {"A-1": "0.01"}, False),
+        ({"A-1": "0.0000006", "B-2": "0.0000006"}, {}, True),
+        ({}, {"A-1": "0.01"}, True),
+    ],
+)
+def test_engine_and_journal_are_apart_where_they_are_of_one_strategy(
+    engine: dict[str, str], journal: dict[str, str], is_apart: bool
+) -> None:
+    """One strategy's position booked to another leaves their sum as it is."""
+    ledger = SimpleNamespace(
+        by_strategy={(one, str(IID)): Decimal(held) for one, held in engine.items()}
+    )
+    positions = [
+        SimpleNamespace(strategy=one, instrument=str(IID), quantity=Decimal(held), avg_price=None)
+        for one, held in journal.items()
+    ]
+    account = SimpleNamespace(journal=SimpleNamespace(positions=lambda: positions))
+    nothing = dict.fromkeys(("top_of_book", "quote", "trade"), lambda _: None)
+    cache = SimpleNamespace(
+        instrument=lambda _: pair(), account_for_venue=lambda _: None, **nothing
+    )
+    sources: Any = SimpleNamespace(
+        gate=SimpleNamespace(ledger=ledger),
+        cache=cache,
+        accounts=[account],
+        is_real=True,
+        loaded=SimpleNamespace(config=SimpleNamespace(instruments=())),
+    )
+    ((_, told),) = rows.positions(sources)
+    assert told.is_apart == is_apart

@@ -18,9 +18,9 @@ from nautilus_trader.model import AccountType, OrderSide, StrategyId, TraderId
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from fairlead.adapters.base import translate
+from fairlead.adapters.base.apart import Apart
 from fairlead.adapters.base.commands import Commands
 from fairlead.adapters.base.execution_client import VenueExecutionClient, make_execution_factory
-from fairlead.adapters.base.kill_orders import KillOrders
 from fairlead.adapters.base.venue import VenueInstrument
 from fairlead.engine.orders.desk import DeskSettings, OrderDesk
 from fairlead.engine.orders.journal import Journal
@@ -36,14 +36,17 @@ from fairlead.engine.orders.model import (
     Tif,
     Unknown,
     Unsure,
+    VenueFill,
     VenueOrder,
 )
+from fairlead.engine.run.takeover import Claiming
 from tests.support.approving import ApproveAll, approved
 from tests.support.patience import PATIENCE_SECS, over
 from tests.unit.nautilus_harness import IID, VENUE, pair, px, qty
 from tests.unit.orders.conftest import Bench, ScriptedVenue, intent, venue_order
 
 LATE_ID = "V9"
+OWNER = "Buyer-1"
 KEPT = Decimal("0.999")  # of what is bought: the fee is in base
 
 
@@ -85,7 +88,11 @@ class _Trading:
         self.findings: list[str] = []
         self.failures: list[str] = []
         self.commands = Commands()
-        self.kills = KillOrders(journal)
+        self.apart = Apart(journal)
+        self.apart.on_order = self._is_apart
+        self.apart.on_filled = self._counted
+        self.whose: dict[str, str] = {}  # by the id that NautilusTrader has
+        self.counted: dict[str, Decimal] = {}  # by strategy, of those: as the gate is told
         self.client: VenueExecutionClient | None = None
         self.desk: OrderDesk | None = None
         self.is_told = False
@@ -93,6 +100,12 @@ class _Trading:
 
     def now_ns(self) -> int:
         return 1_767_225_600_000_000_000
+
+    def _is_apart(self, name: str, strategy: str) -> None:
+        self.whose[name] = strategy
+
+    def _counted(self, strategy: str, fill: VenueFill) -> None:
+        self.counted[strategy] = self.counted.get(strategy, Decimal(0)) + fill.quantity
 
     def position_tolerance(self) -> Decimal:
         return Decimal(0)
@@ -130,6 +143,7 @@ class _Trading:
         await desk.stop(cancel_open=False)
 
     def told(self) -> None:
+        self.apart.start(lambda: None)
         self.is_told = True
 
     def externals(self) -> Sequence[VenueOrder]:
@@ -159,6 +173,10 @@ class _Heir(Strategy):
 
     def on_order_filled(self, event: Any) -> None:
         self.heard.append((str(event.client_order_id), event.last_qty.as_decimal()))
+
+
+class _HearingBuyer(_Heir):
+    on_start = _Buyer.on_start
 
 
 @pytest.fixture
@@ -193,10 +211,12 @@ def _run(
     first: str = "REJECTED",
     strategy: type[Strategy] = _Buyer,
     heard: list[tuple[str, Decimal]] | None = None,
+    claimant: str | None = OWNER,
 ) -> tuple[list[Any], Decimal]:
     """A node whose strategy buys; `then` runs once the order is rejected, or `first`.
 
     Of an heir, once NautilusTrader is told what the journal holds; `heard` gets what it hears.
+    `claimant` is the strategy that has the instrument's orders; a second one where it is another.
 
     Gives every order as (status, client order id, strategy id), and the position.
     """
@@ -212,10 +232,18 @@ def _run(
     gc.collect()  # a node of an earlier test
     node = builder.build()
     cache = node.cache
-    config = StrategyConfig(strategy_id=StrategyId("Buyer-1"), external_order_instrument_ids=[IID])
-    added: Any = strategy(config)
-    added.heard = [] if heard is None else heard
-    node.add_strategy(added)
+    strategies: list[Any] = []
+    for name in dict.fromkeys((OWNER, claimant or OWNER)):
+        made: Any = (strategy if name == OWNER else _Heir)(
+            StrategyConfig(strategy_id=StrategyId(name))
+        )
+        made.heard = heard if heard is not None and name == OWNER else []
+        node.add_strategy(made)
+        strategies.append(made)
+    claimed = {str(one.strategy_id): [] for one in strategies} | (
+        {claimant: [IID]} if claimant else {}
+    )
+    trading.apart.claims = Claiming(strategies, claimed)
     handle = node.handle()
 
     async def main() -> None:
@@ -271,6 +299,40 @@ def test_a_late_execution_moves_the_position(trading: _Trading) -> None:
     late, given_up = orders
     assert late == ("FILLED", LATE_ID, "Buyer-1")
     assert given_up[0] == "REJECTED"
+    assert trading.failures == []
+
+
+CLAIMANTS = [OWNER, "Other-2", None]
+
+
+@pytest.mark.parametrize("claimant", CLAIMANTS)
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_late_order_is_of_the_strategy_that_sent_it(
+    trading: _Trading, claimant: str | None, is_restarted: bool
+) -> None:
+    """Whoever has the instrument's orders in NautilusTrader, and where nobody has them."""
+    name = "A" if is_restarted else LATE_ID
+    heard: list[tuple[str, Decimal]] = []
+    if is_restarted:
+        _left_behind(trading)
+
+    async def then(cache: Any) -> None:
+        assert trading.desk is not None
+        assert trading.client is not None
+        _shows(trading, filled=Decimal("0.1"), avg_price=Decimal(100))
+        await trading.desk.look_for_late()
+        await _until(lambda: bool(heard), "the first part")
+        trading.client._look_at_kills()
+        _shows(trading, filled=Decimal("0.3"), avg_price=Decimal(100), state=OrderState.CANCELED)
+        await _until(lambda: len(heard) == 2, "the second")
+
+    kind = _Heir if is_restarted else _HearingBuyer
+    orders, position = _run(trading, then, strategy=kind, heard=heard, claimant=claimant)
+    assert heard == [(name, Decimal("0.1")), (name, Decimal("0.2"))]
+    assert ("CANCELED", name, OWNER) in orders
+    assert position == Decimal("0.3") * KEPT
+    assert trading.whose == {name: OWNER}
+    assert trading.counted == {OWNER: Decimal("0.3")}
     assert trading.failures == []
 
 

@@ -147,11 +147,13 @@ def test_an_order_that_is_over_goes_after_its_time_and_not_before(bench: Bench) 
     bench.cache.add("B", "ACCEPTED")
     bench.state.markets = {"A": 1, "A/end": 2, "B": 3}
     bench.state.lent["A"] = object()
+    bench.state.apart["A"] = None
     bench.state.ticks = {"A": 5}
     assert bench.passes(0, KEEP - 0.1) == ["A", "B"]
     assert bench.passes(KEEP) == ["B"]
     assert (len(bench.kept), bench.forgotten) == (1, ["A"])
     assert (bench.state.markets, bench.state.lent, bench.state.ticks) == ({"B": 3}, {}, {})
+    assert bench.state.apart == {}
     assert bench.state.lets_go
 
 

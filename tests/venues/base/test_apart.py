@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.adapters.base.kill_orders import KillOrders
+from fairlead.adapters.base.apart import Apart
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.orders.model import OrderState, Side
@@ -29,21 +29,24 @@ class Beside:
         self.cached = {"S-1": D("0.5"), "S-2": D("0.2")}  # as NautilusTrader has it
         self.known: set[str] = set()  # orders that it has
         self.claims: list[str] = []
-        self.of_kills: set[str] = set()
+        self.orders: dict[str, str] = {}  # whose, by NautilusTrader's id
         for name, quantity in self.cached.items():
             self.fill(f"O-{name}", name, Side.BUY, str(quantity))
-        self.kills = KillOrders(self.journal)
-        self.kills.claims = self
-        self.kills.on_handed = self.ledger.handed
-        self.kills.on_order = self.of_kills.add
-        self.kills.on_filled = lambda one: self.ledger.filled(
-            one.client_order_id or "", KILL_STRATEGY, one.instrument, one.side, one.quantity
+        self.apart = Apart(self.journal)
+        self.apart.claims = self
+        self.apart.on_handed = self.ledger.handed
+        self.apart.on_order = self.orders.__setitem__
+        self.apart.on_filled = lambda strategy, one: self.ledger.filled(
+            one.client_order_id or "", strategy, one.instrument, one.side, one.quantity
         )
-        self.kills.start(self.count)
+        self.apart.start(self.count)
 
     def count(self) -> None:
         for one in self.journal.positions():
             self.ledger.seed_positions({one.instrument: one.quantity}, one.strategy)
+
+    def has(self, strategy: str) -> bool:
+        return strategy in self.cached
 
     def lend(self, instrument: str, strategy: str) -> None:
         self.claims.append(strategy)
@@ -64,6 +67,15 @@ class Beside:
         assert order is not None
         fill = _fill(cid, quantity, trade_id=number, side=order.intent.side)
         self.journal.fill(order.intent, fill, D(0))
+
+    def told(self, cid: str, number: str, quantity: str, name: str | None) -> None:
+        """An execution of this process's desk, with the id of the report that tells of it."""
+        self.executed(cid, number, quantity)
+        order, fill = self.journal.order(cid), self.journal.fills_of(cid)[-1]
+        assert order is not None
+        if name is not None:
+            self.apart.reported(order.intent, name)
+        self.apart.filled(order.intent, fill)
 
     def fill(self, cid: str, strategy: str, side: Side, quantity: str) -> None:
         self.order(cid, strategy, side, quantity)
@@ -96,49 +108,49 @@ def test_the_gate_follows_the_journal_step_by_step(beside: Beside) -> None:
     )
     for step in steps:
         step()
-        beside.kills.look()
+        beside.apart.look()
         assert beside.agrees()
-        beside.kills.look()
+        beside.apart.look()
         assert beside.agrees(), "nothing is told twice"
     assert beside.ledger.by_strategy["S-2", INSTRUMENT] == D("0.1")
     assert beside.ledger.by_strategy["S-1", INSTRUMENT] == D("0.5")
-    assert beside.of_kills == {"K"}
+    assert beside.orders == {"K": KILL_STRATEGY}
 
 
 def test_one_of_another_process_is_told_once_it_is_over(beside: Beside) -> None:
     beside.journal.hand_over("S-2", KILL_STRATEGY, INSTRUMENT, D(100))
     beside.order("K", KILL_STRATEGY, Side.SELL, "0.2")
-    beside.kills.look()
-    assert list(beside.kills.over()) == []
-    assert beside.kills.is_behind(INSTRUMENT), "it may be executed"
+    beside.apart.look()
+    assert list(beside.apart.over()) == []
+    assert beside.apart.is_behind(INSTRUMENT), "it may be executed"
     beside.executed("K", "T1", "0.2")
     beside.journal.state("K", OrderState.FILLED)
-    (order,) = beside.kills.over()
+    (order,) = beside.apart.over()
     assert order.intent.client_order_id == "K"
-    assert list(beside.kills.over()) == []
+    assert list(beside.apart.over()) == []
     assert beside.agrees()
-    beside.kills.lend(order.intent, beside.holds)
-    beside.kills.settle(beside.known.__contains__)
+    beside.apart.lend(order.intent, beside.holds)
+    beside.apart.settle(beside.known.__contains__)
     assert beside.claims == ["S-2"], "until NautilusTrader has it"
-    assert beside.kills.is_behind(INSTRUMENT)
+    assert beside.apart.is_behind(INSTRUMENT)
     beside.known.add("K")
-    beside.kills.settle(beside.known.__contains__)
+    beside.apart.settle(beside.known.__contains__)
     assert beside.claims == ["S-2", "back"]
-    assert not beside.kills.is_behind(INSTRUMENT)
+    assert not beside.apart.is_behind(INSTRUMENT)
 
 
 def test_one_of_this_process_is_told_by_its_own_desk(beside: Beside) -> None:
     beside.journal.hand_over("S-1", KILL_STRATEGY, INSTRUMENT, D(100))
     one = intent("K", strategy=KILL_STRATEGY, side=Side.SELL, quantity=D("0.5"))
     beside.journal.intend([one])
-    beside.kills.sent(one, beside.holds)
+    beside.apart.sent(one, beside.holds)
     assert beside.claims == ["S-1"]
     assert beside.agrees()
     beside.journal.state("K", OrderState.REFUSED)
-    beside.kills.look()
-    assert list(beside.kills.over()) == []
-    assert not beside.kills.is_behind(INSTRUMENT)
-    beside.kills.settle(beside.known.__contains__)
+    beside.apart.look()
+    assert list(beside.apart.over()) == []
+    assert not beside.apart.is_behind(INSTRUMENT)
+    beside.apart.settle(beside.known.__contains__)
     assert beside.claims == ["S-1", "back"], "NautilusTrader never gets it"
 
 
@@ -148,7 +160,7 @@ def test_what_no_one_strategy_holds_is_lent_to_none(beside: Beside) -> None:
         beside.journal.hand_over(name, KILL_STRATEGY, INSTRUMENT, D(100))
     one = intent("K", strategy=KILL_STRATEGY, side=Side.SELL, quantity=D("0.7"))
     beside.journal.intend([one])
-    beside.kills.sent(one, beside.holds)
+    beside.apart.sent(one, beside.holds)
     assert beside.claims == []
     assert beside.agrees()
 
@@ -157,10 +169,50 @@ def test_what_the_start_has_counted_is_not_told_again(beside: Beside) -> None:
     beside.journal.hand_over("S-2", KILL_STRATEGY, INSTRUMENT, D(100))
     beside.order("K", KILL_STRATEGY, Side.SELL, "0.2")
     beside.executed("K", "T1", "0.1")
-    beside.kills.start(beside.count)
-    beside.kills.look()
+    beside.apart.start(beside.count)
+    beside.apart.look()
     assert beside.agrees()
     beside.executed("K", "T2", "0.1")
-    beside.kills.book("K")
+    beside.apart.look()
     assert beside.agrees()
-    assert beside.of_kills == {"K"}
+    assert beside.orders == {"K": KILL_STRATEGY}
+
+
+def test_an_order_told_by_a_report_is_its_strategys(beside: Beside) -> None:
+    """It was given up, and came: NautilusTrader has it under the id that the venue gave it."""
+    one = intent("L", strategy="S-2", quantity=D("0.3"))
+    beside.journal.intend([one])
+    beside.journal.state("L", OrderState.REFUSED)
+    for number, part in enumerate(("0.1", "0.2")):
+        beside.told("L", f"T{number}", part, "V-L")
+        assert beside.agrees()
+        beside.apart.look()
+        assert beside.agrees(), "nothing is told twice"
+    assert beside.orders == {"V-L": "S-2"}
+    assert beside.claims == ["S-2"]
+    beside.apart.settle(beside.known.__contains__)
+    assert beside.claims == ["S-2"], "until NautilusTrader has it"
+    beside.known.add("V-L")
+    beside.apart.settle(beside.known.__contains__)
+    assert beside.claims == ["S-2", "back"]
+
+
+def test_what_an_event_tells_is_left_to_it(beside: Beside) -> None:
+    beside.order("O", "S-1", Side.BUY, "0.3")
+    beside.told("O", "T", "0.1", None)
+    assert beside.ledger.by_strategy["S-1", INSTRUMENT] == D("0.5")
+    assert beside.orders == {}
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_an_order_of_a_strategy_that_the_run_has_no_more(beside: Beside, is_over: bool) -> None:
+    """It stands at the start, or a last execution of it comes after its end."""
+    beside.order("G", "GONE-1", Side.BUY, "0.3")
+    beside.executed("G", "T1", "0.1")
+    if is_over:
+        beside.journal.state("G", OrderState.CANCELED)
+    beside.apart.start(beside.count)
+    beside.told("G", "T2", "0.2", "G" if is_over else None)
+    assert beside.agrees()
+    assert beside.ledger.by_strategy["GONE-1", INSTRUMENT] == D("0.3")
+    assert beside.orders == {"G": "GONE-1"}

@@ -1,9 +1,12 @@
-"""What a kill closes beside the strategies of a run, told as what it is.
+"""Orders that NautilusTrader takes for another's, told as whose they are.
 
 A flatten, of this process or of `fairlead kill`, books positions to KILL in the journal and closes
-them with orders of KILL's. The gate follows the journal: no strategy's own position moves by what
-is another's. NautilusTrader knows no KILL: it gives each such order to the strategy that claims the
-instrument, and so it does to the one whose position is closed, where it can tell which.
+them with orders of KILL's. An order that was given up, and came, is told to NautilusTrader as an
+order of its own, by a report; what stands at the start may be of a strategy that the run has no
+more. NautilusTrader gives each such order to the strategy that claims the instrument, or to nobody:
+the claim is lent to whose it is, where that is in the run, until NautilusTrader has the order. What
+is executed of it the gate has from here, by the journal, so that no strategy's own position moves
+by what is another's, whoever hears of it.
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Protocol
 
+import msgspec
+
+from fairlead.engine import identifiers
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.journal_reads import JournaledOrder
 from fairlead.engine.orders.live import KILL_STRATEGY
@@ -25,6 +31,7 @@ START_TRIES = 10  # where another process writes to the journal meanwhile
 class Claims(Protocol):
     """To which strategy NautilusTrader gives an order that it does not know, by instrument."""
 
+    def has(self, strategy: str) -> bool: ...  # whether the run has it
     def lend(self, instrument: str, strategy: str) -> None: ...
     def give_back(self, instrument: str) -> None: ...
 
@@ -34,46 +41,73 @@ Holds = Callable[[str, str], Decimal]
 Knows = Callable[[str], bool]
 
 
-class KillOrders:
+class Apart:
     """Of one account. Quantities in base units, signed where they are positions."""
 
     def __init__(self, journal: Journal) -> None:
-        self.on_order: Callable[[str], None] = lambda _: None  # by client order id
+        # By the client order id that NautilusTrader has, and whose it is
+        self.on_order: Callable[[str, str], None] = lambda *_: None
         self.on_handed: Callable[[str, str, str, Decimal], None] = lambda *_: None
-        self.on_filled: Callable[[VenueFill], None] = lambda _: None
+        self.on_filled: Callable[[str, VenueFill], None] = lambda *_: None  # and whose it is
         self.claims: Claims | None = None
         self._journal = journal
         self._seq: int | None = None  # what the gate has of the journal; None: not begun
         self._booked: dict[str, set[str]] = {}  # trade ids by client order id
         self._own: set[str] = set()  # client order ids of this process's desk
-        self._open: set[str] = set()
+        self._told: set[str] = set()  # ids of reports that were told since the start
+        self._open: set[str] = set()  # KILL's
         self._missed: set[str] = set()  # another process's, that NautilusTrader does not have
         self._givers: defaultdict[str, defaultdict[str, Decimal]] = defaultdict(
             lambda: defaultdict(Decimal)
         )
-        self._lent: dict[str, str] = {}  # client order id by instrument
+        # By instrument: the id that NautilusTrader gets, and the journal's
+        self._lent: dict[str, tuple[str, str]] = {}
 
     def start(self, count: Callable[[], None]) -> None:
         """`count` takes all that the journal holds now; from then on each step is told."""
         for _ in range(START_TRIES):
             self._seq = self._journal.newest()
             count()
-            self._booked = {
-                one.intent.client_order_id: self._trades(one.intent.client_order_id)
+            unheard = {
+                one.intent.client_order_id: one.intent.strategy
                 for one in self._journal.open_orders()
-                if one.intent.strategy == KILL_STRATEGY
+                if not self._hears(one.intent.strategy)
             }
+            self._booked = {name: self._trades(name) for name in unheard}
             if self._journal.newest() == self._seq:
                 break
-        self._own, self._open = set(self._booked), set(self._booked)
-        for name in self._own:
-            self.on_order(name)
+        self._own = set(unheard)
+        self._open = {name for name, strategy in unheard.items() if strategy == KILL_STRATEGY}
+        for name, strategy in unheard.items():
+            self.on_order(name, strategy)
+
+    def _hears(self, strategy: str) -> bool:
+        if strategy == KILL_STRATEGY:
+            return False
+        return self.claims is None or self.claims.has(strategy)
+
+    def reported(self, intent: Intent, name: str) -> None:
+        """NautilusTrader is about to be told of an order by a report under the id `name`."""
+        name = str(identifiers.client_order_id(name))
+        if self._seq is None or intent.strategy == KILL_STRATEGY or name in self._told:
+            return
+        self._told.add(name)
+        self._own.add(intent.client_order_id)
+        self.on_order(name, intent.strategy)
+        if self.claims is not None:
+            self._lend(intent, name, intent.strategy)
+
+    def filled(self, intent: Intent, fill: VenueFill) -> None:
+        """This process's desk has booked an execution."""
+        if self._seq is not None and intent.client_order_id in self._own:
+            name = intent.client_order_id
+            self._tell(name, intent.strategy, msgspec.structs.replace(fill, client_order_id=name))
 
     def sent(self, intent: Intent, holds: Holds) -> None:
         """An order of KILL's is about to leave this process."""
         name = intent.client_order_id
         self._own.add(name)
-        self.on_order(name)
+        self.on_order(name, intent.strategy)
         self.look()
         self.lend(intent, holds)
 
@@ -83,15 +117,19 @@ class KillOrders:
         for giver, quantity in self._givers[intent.instrument].items():
             held = sign * holds(giver, intent.instrument)
             if quantity and held >= intent.quantity and self.claims is not None:
-                self._lent[intent.instrument] = intent.client_order_id
-                self.claims.lend(intent.instrument, giver)
+                self._lend(intent, intent.client_order_id, giver)
                 return
+
+    def _lend(self, intent: Intent, name: str, strategy: str) -> None:
+        assert self.claims is not None, "there is something to lend"
+        self._lent[intent.instrument] = name, intent.client_order_id
+        self.claims.lend(intent.instrument, strategy)
 
     def settle(self, knows: Knows) -> None:
         """What NautilusTrader has by now; what was lent for it, or for nothing, is given back."""
         self._missed -= {name for name in self._missed if knows(name)}
-        for instrument, name in list(self._lent.items()):
-            if self.claims is not None and (knows(name) or self._is_void(name)):
+        for instrument, (told, name) in list(self._lent.items()):
+            if self.claims is not None and (knows(told) or self._is_void(name)):
                 del self._lent[instrument]
                 self.claims.give_back(instrument)
 
@@ -115,9 +153,9 @@ class KillOrders:
             self._open.add(name)
             if name not in self._own:
                 self._missed.add(name)
-                self.on_order(name)
+                self.on_order(name, KILL_STRATEGY)
         for name in list(self._open):
-            self.book(name)
+            self._book(name)
 
     def _handed(self, one: Handed) -> None:
         over, of = one.over, self._givers[one.instrument]
@@ -127,15 +165,16 @@ class KillOrders:
         else:
             of[over.taker] -= over.quantity
 
-    def book(self, name: str) -> None:
-        """Tell the executions of one that were not told yet. Raises JournalError."""
-        if self._seq is None:
-            return  # counted whole at the start
-        known = self._booked.setdefault(name, set())
+    def _book(self, name: str) -> None:
+        """Tell the executions of one of KILL's that were not told yet. Raises JournalError."""
         for fill in self._journal.fills_of(name):
-            if fill.trade_id not in known:
-                known.add(fill.trade_id)
-                self.on_filled(fill)
+            self._tell(name, KILL_STRATEGY, fill)
+
+    def _tell(self, name: str, strategy: str, fill: VenueFill) -> None:
+        known = self._booked.setdefault(name, set())
+        if fill.trade_id not in known:
+            known.add(fill.trade_id)
+            self.on_filled(strategy, fill)
 
     def over(self) -> Iterator[JournaledOrder]:
         """Those of another process that have ended with an execution since the last time."""
@@ -144,7 +183,7 @@ class KillOrders:
             if order is not None and not order.state.is_terminal:
                 continue
             self._open.discard(name)
-            self.book(name)
+            self._book(name)
             if order is None or not order.filled:
                 self._missed.discard(name)
             elif name not in self._own:
