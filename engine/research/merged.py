@@ -40,6 +40,8 @@ def telling(
         told = [_decimals(fill["price"]) for fill in row["fills"]]
         decimals[row["instrument"]] = max(decimals[row["instrument"]], *told, 0)
     for row in rows:
+        if before(row):
+            continue
         if row["fills"] and is_sum(row["fills"][0], ZERO):  # later ones are differences of averages
             told = [min(_decimals(row["fills"][0]["price"]), MOST_DECIMALS)]
             decimals[row["instrument"]] = max(decimals[row["instrument"]], *told)
@@ -49,6 +51,12 @@ def telling(
 
 def _decimals(number: str) -> int:
     return len(number.partition(".")[2])
+
+
+def before(row: Row) -> Decimal:
+    """What of an order was executed before the run: its first execution is a difference, too."""
+    filled = sum((Decimal(fill["quantity"]) for fill in row["fills"]), ZERO)
+    return max(Decimal(row.get("filled") or 0) - filled, ZERO)
 
 
 def is_sum(fill: Row, before: Decimal) -> bool:
@@ -69,16 +77,16 @@ def together(rows: Iterable[Row], replayed: Mapping[str, Row], telling: Telling)
     found = dict(replayed)
     for row in rows:
         other = replayed.get(row["client_order_id"])
-        if other is not None and any(_sums(row["fills"])):
+        if other is not None and any(_sums(row)):
             kept = {name: other[name] for name in ("fills", "decided") if other.get(name)}
             made = {name: _as_told(row, fills, telling) for name, fills in kept.items()}
             found[row["client_order_id"]] = {**other, **made}
     return found
 
 
-def _sums(fills: Iterable[Row]) -> Iterable[bool]:
-    filled = ZERO
-    for fill in fills:
+def _sums(row: Row) -> Iterable[bool]:
+    filled = before(row)
+    for fill in row["fills"]:
         yield is_sum(fill, filled)
         filled += Decimal(fill["quantity"])
 
@@ -86,8 +94,9 @@ def _sums(fills: Iterable[Row]) -> Iterable[bool]:
 def _as_told(row: Row, parts: Sequence[Row], telling: Telling) -> list[Row]:
     """As far as they are the same: the rest is left as it is."""
     found, left = list[Row](), list(parts)
-    filled = mine = theirs = ZERO
-    for fill, is_one in zip(row["fills"], _sums(row["fills"]), strict=True):
+    mine = theirs = ZERO
+    began = filled = before(row)
+    for fill, is_one in zip(row["fills"], _sums(row), strict=True):
         count = _making(left, Decimal(fill["quantity"]))
         if not count:
             break
@@ -95,7 +104,9 @@ def _as_told(row: Row, parts: Sequence[Row], telling: Telling) -> list[Row]:
         filled += Decimal(fill["quantity"])
         mine += _worth(fill)
         theirs += sum(map(_worth, group), ZERO)
-        half = filled * telling.averages[row["instrument"]]
+        half = (began + filled) * telling.averages[
+            row["instrument"]
+        ]  # that of `began` was told, too
         is_same = abs(mine - theirs) <= max(half, HALF_COST) and _is_then(fill, group, telling)
         if is_one and is_same:
             found.append(_one(fill, group))

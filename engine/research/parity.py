@@ -165,11 +165,12 @@ class Met(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Slack(msgspec.Struct, frozen=True, kw_only=True):
-    """By how much the same may differ: in time, what is later than the end of the data in any time,
-    and fees, by their currency, in their last decimal; `each` is what every further part of a sum
-    of the replay's was rounded by."""
+    """By how much the same may differ: in time, what came before `since_ns` and what is later than
+    the end of the data in any time, and fees, by their currency, in their last decimal; `each` is
+    what every further part of a sum of the replay's was rounded by."""
 
     ns: int
+    since_ns: int
     until_ns: int | None
     fees: Mapping[str, Decimal]
     each: Mapping[str, Decimal]
@@ -197,21 +198,22 @@ def compared(
     unchanged: Mapping[str, tuple[int, str]] | None = None,
     slack_ns: int = 0,
     poll_ns: int = 0,
+    since_ns: int = 0,
     until_ns: int | None = None,
     cuts_at_fills: bool = False,
     behind: Mapping[str, Collection[str]] | None = None,
     own: Mapping[str, Met] | None = None,
 ) -> list[Difference]:
     """By time. `replayed` are rows by the order's id in the run; what is later than `until_ns`, the
-    end of the data, may be so at another time; so may anything by `slack_ns`, and what the run told
-    of executions by their sum by `poll_ns` more. `cuts_at_fills`: the run was on paper. `behind`:
-    prices of the trades that were newer than the book when the backtest filled or ended an order of
-    a live run, by its id; `denied`: why its gate refused one; `own`: where it met one of its run.
-    What it neither has nor refused it was never given. `unchanged`: when it first refused a change
-    of one, and why.
+    end of the data, may be so at another time, as what the run had before `since_ns`, its begin; so
+    may anything by `slack_ns`, and what the run told of executions by their sum by `poll_ns` more.
+    `cuts_at_fills`: the run was on paper. `behind`: prices of the trades that were newer than the
+    book when the backtest filled or ended an order of a live run, by its id; `denied`: why its gate
+    refused one; `own`: where it met one of its run. What it neither has nor refused it was never
+    given. `unchanged`: when it first refused a change of one, and why.
     """
     rows, found = list(rows), list[Difference]()
-    slack = _slack(rows, replayed.values(), slack_ns, until_ns)
+    slack = _slack(rows, replayed.values(), slack_ns, (since_ns, until_ns))
     told = merged.telling(rows, replayed.values(), ns=slack_ns + poll_ns, until_ns=until_ns)
     single, replayed = replayed.values(), merged.together(rows, replayed, told)
     latencies = [one.as_told(rows, told) for one in latencies]
@@ -290,12 +292,14 @@ def _more(row: Row, other: Row | None, ts: int) -> Decimal:
     return mine - theirs
 
 
-def _slack(rows: Iterable[Row], replayed: Iterable[Row], ns: int, until_ns: int | None) -> Slack:
+def _slack(
+    rows: Iterable[Row], replayed: Iterable[Row], ns: int, span: tuple[int, int | None]
+) -> Slack:
     """A fee's is that of the coarser of both."""
     mine, theirs = _decimals(rows), _decimals(replayed)
     fees = {name: _half(min(mine[name], theirs[name])) for name in mine.keys() & theirs.keys()}
     each = {name: _half(count) for name, count in theirs.items()}
-    return Slack(ns=ns, until_ns=until_ns, fees=fees, each=each)
+    return Slack(ns=ns, since_ns=span[0], until_ns=span[1], fees=fees, each=each)
 
 
 def _half(decimals: int) -> Decimal:
@@ -343,6 +347,8 @@ def _is_same_fee(one: tuple[str, ...], other: tuple[str, ...], slack: Slack, par
 def _is_same_time(one: Event, other: Event, slack: Slack) -> bool:
     if one.what in ("refused", "ended", "filled", "open"):
         return True  # told by what came before, or nothing that trades
+    if one.ts < slack.since_ns:  # of an earlier run: the replay is given it when it begins
+        return True
     if slack.until_ns is not None and min(one.ts, other.ts) >= slack.until_ns:
         return True
     return abs(one.ts - other.ts) <= slack.ns

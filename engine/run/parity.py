@@ -22,6 +22,7 @@ from fairlead.engine.recording.gaps import GapKind, crossing, read_gaps
 from fairlead.engine.research import parity
 from fairlead.engine.research.columns import Row
 from fairlead.engine.research.events import REFUSED, plain
+from fairlead.engine.research.merged import before
 from fairlead.engine.research.own import meetings
 from fairlead.engine.research.parity import Difference, Inputs, Lack, Parity, Span, Variant
 from fairlead.engine.research.runs import Run
@@ -44,6 +45,7 @@ LACKS = frozenset(
     (GapKind.GAP, GapKind.MISSING, GapKind.OVERFLOW, GapKind.STOPPED, GapKind.BETWEEN_RUNS)
 )
 LATE_NS = 250_000_000  # a run looks at its prices this much after they came, at most
+OVER = frozenset({"CANCELED", "EXPIRED", "FILLED", "REJECTED"})
 SLACK_NS = 1  # by which commands are given later
 REAL_SLACK_NS = 1_000_000_000  # a venue's clock, and how often it is asked, against ours
 F_TOB = RecordFlag.F_TOB.value
@@ -67,7 +69,7 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
         )
     is_real = run.manifest.mode == "live"
     slack_ns = REAL_SLACK_NS if is_real else SLACK_NS
-    loaded, rows = config_of(run, config), _sent(run)
+    loaded, (rows, over) = config_of(run, config), _sent(run)
     catalog = loaded.resolve(loaded.config.backtest.catalog)
     span = (run.summary["start_ns"], run.summary["end_ns"])
     told("the inputs")
@@ -84,6 +86,7 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
         "lacking": lacking,
         "slack_ns": slack_ns,
         "poll_ns": poll_ns,
+        "since_ns": span[0],
         "until_ns": last_ns,
         "cuts_at_fills": run.manifest.mode == "paper",
     }
@@ -110,14 +113,25 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
         lacking=tuple(lacking),
         differences=tuple(found),
         nets=_nets(run, nets),
-        notes=tuple(_notes(run, loaded, rows)),
+        notes=(*_notes(run, loaded, rows), *_earlier(run, over)),
         own=None if others is None else others.told,
     )
 
 
-def _sent(run: Run) -> list[Row]:
-    """Raises FairleadError PARITY-EMPTY, PARITY-KIND."""
-    rows = [_whole(row) for row in run.rows("orders") if row["status"] not in UNSENT]
+def _sent(run: Run) -> tuple[list[Row], list[Row]]:
+    """Those to compare, and those that were over before the run began.
+
+    Raises FairleadError PARITY-EMPTY, PARITY-KIND.
+    """
+    start_ns, rows, over = run.summary["start_ns"], list[Row](), list[Row]()
+    for row in (row for row in run.rows("orders") if row["status"] not in UNSENT):
+        whole = _whole(row)
+        if row["ts_init"] >= start_ns:
+            rows.append(whole)
+        elif row["status"] in OVER and ("changes" not in row or whole["ts_last"] < start_ns):
+            over.append(whole)
+        else:
+            rows.append(_since(whole, start_ns))
     if not rows:
         text = f"{run.id} sent no orders: there is nothing to compare"
         raise FairleadError("PARITY-EMPTY", text, int(Exit.NO_DATA))
@@ -129,7 +143,32 @@ def _sent(run: Run) -> list[Row]:
             f"{', '.join(sorted(PLAYED))}",
             int(Exit.BAD_DATA),
         )
-    return rows
+    return rows, over
+
+
+def _since(row: Row, start_ns: int) -> Row:
+    """Of an order of an earlier run what was left of it when this one began."""
+    fills = [fill for fill in row["fills"] if fill["ts_event"] >= start_ns]
+    size = before(row := {**row, "fills": fills})
+    left, *changes = (
+        {**one, "quantity": format(Decimal(one["quantity"]) - size, "f")}
+        for one in (row, *row["changes"])
+    )
+    return {**left, "changes": changes}
+
+
+def _earlier(run: Run, over: Sequence[Row]) -> Iterable[str]:
+    if over:
+        yield f"{len(over)} orders had ended when the run began: they are not compared"
+    rows = [row for row in run.rows("orders") if row["status"] not in UNSENT]
+    names, start_ns = {row["client_order_id"] for row in over}, run.summary["start_ns"]
+    untold = sum(
+        row["client_order_id"] in names or fill["ts_event"] < start_ns
+        for row in rows
+        for fill in row["fills"]
+    )
+    if untold:
+        yield f"net: {untold} executions of before the run are in its net, and in no backtest's"
 
 
 def _whole(row: Row) -> Row:

@@ -93,6 +93,32 @@ def test_the_average_is_exact_to_what_the_venue_tells_of_one() -> None:
         assert [one.kind for one in found] == says
 
 
+@pytest.mark.parametrize(("price", "says"), [("59971.827", []), ("59971.83", ["unexplained"])])
+def test_an_order_of_which_a_part_was_executed_before_tells_no_decimals(
+    price: str, says: list[str]
+) -> None:
+    """Its first execution of the run is what two averages differ by."""
+    carried = told("0.07", "59970.914285714286", "0.00007 BTC")
+    mine = row(told("0.12", price, "0.00012 BTC"), filled="0.12")
+    parts = [part("0.03", "59971", "0.00003 BTC"), part("0.04", "59970.85", "0.00004 BTC")]
+    three = row(told("0.03", "59971.333", "0.00003 BTC"), name="O-3", filled="0.03")
+    theirs = {
+        "O-1": row(*PARTS),
+        "O-2": row(*parts, name="O-2"),
+        "O-3": row(
+            part("0.01", "59972", "0.00001 BTC"), part("0.02", "59971", "0.00002 BTC"), name="O-3"
+        ),
+    }
+    found = compared(
+        [mine, row(carried, name="O-2", filled="0.1"), three],
+        theirs,
+        lacking=(),
+        slack_ns=0,
+        poll_ns=POLL_NS,
+    )
+    assert [one.kind for one in found] == says
+
+
 def test_each_poll_tells_what_is_new() -> None:
     """The price of the new part is what the averages differ by."""
     mine = row(

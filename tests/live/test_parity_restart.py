@@ -1,0 +1,64 @@
+"""Parity of a live run that took over an order of an earlier one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fairlead.engine.errors import Exit
+from fairlead.engine.research.runs import newest
+from tests.live.desk import Desk
+from tests.live.test_restart import KEEP
+from tests.support.processes import run, wait_for
+
+MORE = (
+    KEEP
+    + """
+[simulated]
+balances = ["1000000 USDT", "10 BTC"]
+[record]
+dir = "data"
+[backtest]
+catalog = "data/catalog"
+"""
+)
+
+
+def meet(desk: Desk, price: str, size: str) -> None:
+    """Someone sells down to our price, which is under the market."""
+    desk.served.post("market", action="pause")
+    try:
+        desk.served.post("market", market="btcusdt", price=price, quantity=size, aggressor="SELL")
+        desk.served.post("market", market="btcusdt", side="SELL", price=price, size=size)
+    finally:
+        desk.served.post("market", market="btcusdt", side="SELL", price=price, size="0")
+        desk.served.post("market", action="resume")
+
+
+@pytest.mark.parametrize("ends_away", [False, True])
+def test_of_an_earlier_runs_order_the_backtest_has_what_was_left(
+    desk: Desk, ends_away: bool
+) -> None:
+    """A part of it was executed before, as was the rest while no run was there."""
+    process = desk.start("live", desk.config("rest", more=MORE))
+    desk.wait_resting(process)
+    (order,) = desk.open_orders()
+    told = [e["order"] for e in desk.entries("order") if str(e["order"]["id"]) == order][-1]
+    meet(desk, told["price"], "0.0001")
+    wait_for(lambda: desk.position() > 0, "a part of it")
+    assert desk.stop(process) == 0, desk.log.read_text()[-2000:]
+    assert desk.states() == ["OPEN"]
+    if ends_away:
+        meet(desk, told["price"], "0.001")
+    done = desk.run_until("live", desk.config("nothing", more=MORE), desk.did("book"), "a book")
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = run("parity", next(newest(desk.folder / "state")), "--json")
+    if ends_away:
+        assert desk.states() == ["FILLED"]
+        assert found.returncode == Exit.NO_DATA, found.stdout
+        assert "PARITY-EMPTY" in found.stderr
+    else:
+        parity = json.loads(found.stdout)
+        assert parity["orders"] == 1
+        assert parity["differences"] == []

@@ -1,0 +1,91 @@
+"""Orders of an earlier run in a live run: the backtest is given what was left of them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairlead.engine.research.runs import Run
+from fairlead.engine.run.parity import parity_of
+from tests.unit.run.conftest import changed
+from tests.unit.run.test_parity import SECOND_NS, edited
+
+JOURNAL_LACKS = ("changes", "asked", "trigger_type", "market", "market_at_end")
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_half_of_it_was_executed_before(copied: Path, told: bool) -> None:
+    """It was twice as large; `told`: the run books the first half, which was while none was on."""
+    start, names = Run.at(copied).summary["start_ns"], list[str]()
+
+    def twice(rows: list[dict[str, Any]]) -> None:
+        row = next(
+            one
+            for one in rows
+            if one["kind"] == "LIMIT" and one["status"] == "FILLED" and not one["reduce_only"]
+            if [fill["liquidity"] for fill in one["fills"]] == ["MAKER"]
+        )
+        size = Decimal(row["quantity"])
+        row |= {"quantity": str(2 * size), "filled": str(2 * size), "changes": []}
+        if told:
+            row["fills"].insert(0, {**row["fills"][0], "ts_event": start - SECOND_NS})
+        names.append(row["client_order_id"])
+        row["ts_init"] = start - 100 * SECOND_NS
+
+    changed(copied, mode="live")
+    found = parity_of(edited(copied, twice))
+    assert [one for one in found.differences if one.order in names] == []
+    assert any("1 executions of before the run are in its net" in n for n in found.notes) is told
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("status", ["FILLED", "CANCELED"])
+def test_what_was_over_when_the_run_began_is_not_given_again(
+    copied: Path, status: str, is_known: bool
+) -> None:
+    """The journal alone knows it, or NautilusTrader knew it as ended before."""
+    start = Run.at(copied).summary["start_ns"]
+
+    def add(rows: list[dict[str, Any]]) -> None:
+        like = next(one for one in rows if one["kind"] == "LIMIT" and one["status"] == "FILLED")
+        fills = [{**like["fills"][0], "ts_event": start - 50 * SECOND_NS}]
+        row = {
+            **like,
+            "client_order_id": "earlier",
+            "status": status,
+            "ts_init": start - 100 * SECOND_NS,
+            "ts_accepted": start - 99 * SECOND_NS,
+            "ts_last": start - 50 * SECOND_NS,
+            "ts_cancelled": None,
+            "fills": fills if status == "FILLED" else [],
+        }
+        if not is_known:
+            for key in JOURNAL_LACKS:
+                row.pop(key, None)
+            row |= {"ts_accepted": None, "ts_last": None}
+        rows.append(row)
+
+    changed(copied, mode="live")
+    before = parity_of(Run.at(copied))
+    found = parity_of(edited(copied, add))
+    assert found.orders == before.orders
+    assert found.differences == before.differences
+    assert found.nets == before.nets
+    assert "1 orders had ended when the run began: they are not compared" in found.notes
+
+
+def test_one_that_rested_before_the_run_is_not_late(copied: Path) -> None:
+    """Were it told as accepted long before: the backtest is given it when it begins."""
+    start, names = Run.at(copied).summary["start_ns"], list[str]()
+
+    def rested(rows: list[dict[str, Any]]) -> None:
+        row = next(one for one in rows if one["kind"] == "LIMIT" and one["status"] == "CANCELED")
+        names.append(row["client_order_id"])
+        row |= {"ts_init": start - 9 * SECOND_NS, "ts_accepted": start - 8 * SECOND_NS}
+
+    changed(copied, mode="live")
+    found = parity_of(edited(copied, rested))
+    assert not [one for one in found.differences if one.kind == "latency"], found.differences
