@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from fairlead.engine.errors import Exit
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
@@ -46,6 +48,18 @@ def say_who(asked: Answers) -> None:
     from fairlead.engine.cli.out import progress
 
     progress(f"asked: {asked.told_by}")
+
+
+def known[T](found: T | None, asked: Answers, *, as_json: bool) -> T:
+    """What was found. Where nothing tells it, that is the result: null or in words, and exit 4."""
+    say_who(asked)
+    if found is None:
+        if as_json:
+            print_json(None)
+        else:
+            show(asked.why_untold)
+        raise typer.Exit(int(Exit.NO_DATA))
+    return found
 
 
 def print_json(value: Any) -> None:

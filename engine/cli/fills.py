@@ -12,9 +12,9 @@ from fairlead.engine.cli.asking import (
     Files,
     Mode,
     answers,
+    known,
     moment,
     print_json,
-    say_who,
     show_rows,
 )
 
@@ -33,8 +33,7 @@ def command(
     journal, over all runs; with `--mode paper` of the last paper run that is kept.
     """
     asked = answers(config, mode, from_files=from_files)
-    found = asked.fills(last)
-    say_who(asked)
+    found = known(asked.fills(last), asked, as_json=as_json)
     if as_json:
         print_json(found)
         return

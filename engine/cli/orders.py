@@ -9,8 +9,8 @@ from fairlead.engine.cli.asking import (
     Mode,
     age,
     answers,
+    known,
     print_json,
-    say_who,
     show_rows,
 )
 
@@ -26,8 +26,7 @@ def command(
     `?` beside a state: nothing proves what became of it.
     """
     asked = answers(config, mode, from_files=from_files)
-    found = asked.orders()
-    say_who(asked)
+    found = known(asked.orders(), asked, as_json=as_json)
     if as_json:
         print_json(found)
         return

@@ -8,8 +8,8 @@ from fairlead.engine.cli.asking import (
     Files,
     Mode,
     answers,
+    known,
     print_json,
-    say_who,
     show_rows,
 )
 
@@ -26,8 +26,7 @@ def command(
     is `fairlead reconcile`.
     """
     asked = answers(config, mode, from_files=from_files)
-    found = asked.positions()
-    say_who(asked)
+    found = known(asked.positions(), asked, as_json=as_json)
     if as_json:
         print_json(found)
         return

@@ -117,9 +117,7 @@ def shown(status: Status, asked: Answers) -> list[Table | Text]:
         parts.append(
             grid(("", "", ""), [(one.level.upper(), one.code, one.text) for one in status.wrong])
         )
-    rows: list[tuple[object, ...]] = [
-        ("orders", f"{status.open_orders} open, {status.unknown_orders} without a proven outcome"),
-    ]
+    rows: list[tuple[object, ...]] = [("orders", _orders(status, asked))]
     if status.fills is not None:
         rows.append(("fills", _fills(status)))
     for one in status.losses:
@@ -160,6 +158,12 @@ def shown(status: Status, asked: Answers) -> list[Table | Text]:
     ]
     parts.append(grid(("", ""), rows))
     return parts
+
+
+def _orders(status: Status, asked: Answers) -> str:
+    if status.open_orders is None:
+        return asked.why_untold
+    return f"{status.open_orders} open, {status.unknown_orders} without a proven outcome"
 
 
 def _fills(status: Status) -> str:

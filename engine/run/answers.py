@@ -99,10 +99,12 @@ class Answers:
             self.told_by += f"; {self._told_of_paper()}"
 
     def _told_of_paper(self) -> str:
-        if self.up.pid:
+        if self.files.is_untold:
             return "a paper run's orders and fills are in none, until it has ended"
         run = self.files.paper_run
-        return "no paper run of it is kept" if run is None else f"the last paper run is {run.id}"
+        kept = "no paper run of it is kept" if run is None else f"the last that is kept is {run.id}"
+        killed = self.files.killed
+        return kept if killed is None else f"{kept}; of {killed.begun.id}, which {killed.end}, none"
 
     @cached_property
     def _page(self) -> Asked | None:
@@ -121,17 +123,33 @@ class Answers:
             others = (one for one in found.wrong if one.code != NO_ANSWER)
             return msgspec.structs.replace(found, wrong=[mute, *others])
 
-    def orders(self) -> list[told.OrderTold]:
+    @property
+    def why_untold(self) -> str:
+        """In words, why an answer is None: what is not known is not nothing."""
+        killed = self.files.killed
+        if killed is not None and not self.files.is_untold:
+            run = f"the last paper run, {killed.begun.id}, {killed.end}"
+            return f"not known: {run}, and what it did is in no file"
+        pages = "its page, which --files leaves out, tells them"
+        if not self.up.address:
+            pages = '[observe] page = "127.0.0.1:8787" lets the next one tell them'
+        return (
+            "not known: a paper run's orders, executions and positions are in no file until it has "
+            f"ended; {pages}"
+        )
+
+    def orders(self) -> list[told.OrderTold] | None:
+        """None, also below: nothing tells them, `why_untold`."""
         if self._page is not None:
             return self._page.get("orders", list[told.OrderTold])
         return self.files.orders()
 
-    def positions(self) -> list[told.PositionTold]:
+    def positions(self) -> list[told.PositionTold] | None:
         if self._page is not None:
             return self._page.get("positions", list[told.PositionTold])
         return self.files.positions()
 
-    def fills(self, most: int) -> list[told.FillTold]:
+    def fills(self, most: int) -> list[told.FillTold] | None:
         """The newest, the newest last."""
         if self._page is not None:
             return self._page.get("fills", list[told.FillTold])[-most:]

@@ -59,17 +59,33 @@ class AtRest:
 
     # -- rows ----------------------------------------------------------------------------------
 
-    def orders(self) -> list[told.OrderTold]:
-        """Orders that are not over, oldest first. Raises JournalError."""
+    @property
+    def is_untold(self) -> bool:
+        """Whether no file has the orders, executions and positions of the run that is up."""
+        return self.mode == "paper" and bool(self.pid)
+
+    @property
+    def _is_lost(self) -> bool:
+        """Whether no file ever has what a paper run did: none is kept, and the last was killed."""
+        return self.mode == "paper" and self.paper_run is None and self.killed is not None
+
+    def orders(self) -> list[told.OrderTold] | None:
+        """Orders that are not over, oldest first; None: no file has them. Raises JournalError."""
+        if self.is_untold:
+            return None
         return [
             rows.of_order(LiveOrder(order), is_unknown=order.state in UNPROVEN)
             for journal in self._journals()
             for order in journal.open_orders()
         ]
 
-    def fills(self, most: int) -> list[told.FillTold]:
-        """The newest executions, the newest last. Raises FairleadError: JournalError, of a paper
-        run `RUN-DAMAGED`."""
+    def fills(self, most: int) -> list[told.FillTold] | None:
+        """The newest executions, the newest last; None: no file has them.
+
+        Raises FairleadError: JournalError, of a paper run `RUN-DAMAGED`.
+        """
+        if self.is_untold or self._is_lost:
+            return None
         if (run := self.paper_run) is not None:
             return at_rest_paper.fills(run, most)
         found = [
@@ -77,12 +93,14 @@ class AtRest:
         ]
         return sorted(found, key=lambda one: one.ts_ns)[-most:]
 
-    def positions(self) -> list[told.PositionTold]:
+    def positions(self) -> list[told.PositionTold] | None:
         """As the journals add them up, marked as the run before last saw the market; of a paper
-        run that is over, as it ended.
+        run that is over, as it ended. None: no file has them.
 
         Raises FairleadError: JournalError, of a paper run `RUN-DAMAGED`.
         """
+        if self.is_untold or self._is_lost:
+            return None
         if (run := self.paper_run) is not None:
             return at_rest_paper.positions(run, tuple(self.loaded.config.instruments))
         held: defaultdict[str, list[Position]] = defaultdict(list)
@@ -125,15 +143,15 @@ class AtRest:
     def status(self) -> told.Status:
         """Never raises for a file that is damaged: that is what it tells."""
         config, now_ns = self.loaded.config, time.time_ns()
-        last = None if self.pid or self._killed is not None else self._last
+        last = None if self.pid or self.killed is not None else self._last
         begun_ns = 0 if last is None else last.stamp.begun_ns
-        if self._killed is not None and not self.pid:
-            begun_ns = self._killed.begun.begun_ns
+        if self.killed is not None and not self.pid:
+            begun_ns = self.killed.begun.begun_ns
         damage = ""
         orders: list[told.OrderTold] = []
         fills = None if last is None or self._is_real else int(last.summary["fills"])
         try:
-            orders = self.orders()
+            orders = self.orders() or []
             if not self.pid:  # else nobody knows which are this run's
                 counts = [journal.fill_count() for journal in self._journals()]
                 fills = sum(counts) if counts else fills
@@ -159,8 +177,8 @@ class AtRest:
             kills=[of_kill(one) for one in kills],
             halts=[_halt(one) for one in halts],
             faulted={},
-            open_orders=len(orders),
-            unknown_orders=unknown,
+            open_orders=None if self.is_untold else len(orders),
+            unknown_orders=None if self.is_untold else unknown,
             fills=fills,
             denials=None if last is None else sum(last.summary["denials"].values()),
             streams=[],
@@ -241,7 +259,7 @@ class AtRest:
         return None
 
     @cached_property
-    def _killed(self) -> Found | None:
+    def killed(self) -> Found | None:
         """The last run of this config and mode, where it was killed or cut short: its figures are
         nowhere."""
         kept_ns = 0 if self._last is None else self._last.stamp.begun_ns
@@ -327,7 +345,7 @@ class AtRest:
         if resting := len(orders) - unproven:
             text = f"{resting} orders are open by the journal, and no run looks after them"
             yield told.Wrong(level="look", code="OPEN", text=text)
-        if (killed := self._killed) is not None:
+        if (killed := self.killed) is not None:
             crashed = ", or it crashed" if killed.state == "killed" else ""
             text = f"the last run, {killed.begun.id}, {killed.end}{crashed}: nothing is summed up"
             yield told.Wrong(level="look", code="LAST-RUN", text=redact(text))

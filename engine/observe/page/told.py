@@ -132,7 +132,8 @@ class Status(Told, frozen=True, kw_only=True):
 
     `unknown_orders` are those whose outcome nothing proves. `fills` are the run's; of a live one
     that no longer tells, all that the journals have, over all runs. `is_controlled`: kills, clears
-    and cancels are taken here, with the second token. None: only the run itself could tell.
+    and cancels are taken here, with the second token. None: only the run itself could tell; of a
+    paper run that is up, and tells nothing, that is its orders too.
     """
 
     name: str
@@ -150,8 +151,8 @@ class Status(Told, frozen=True, kw_only=True):
     kills: list[KillTold]
     halts: list[HaltTold]
     faulted: dict[str, str]
-    open_orders: int
-    unknown_orders: int
+    open_orders: int | None
+    unknown_orders: int | None
     fills: int | None
     denials: int | None
     streams: list[StreamTold]

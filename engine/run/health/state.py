@@ -108,7 +108,8 @@ def _journals(paths: list[Path], files: AtRest) -> Iterator[Trouble]:
             text = f"{path}: {'; '.join(problems[:3])}"
             yield _damaged("JRN-CORRUPT", text, REPAIR)
     try:
-        unproven = [] if files.pid else [one for one in files.orders() if one.is_unknown]
+        known = [] if files.pid else files.orders() or []
+        unproven = [one for one in known if one.is_unknown]
     except JournalError:  # told above
         return
     if unproven:
