@@ -23,7 +23,8 @@ from fairlead.engine.guard.simulated import Cuts, Ends
 from fairlead.engine.guard.stop import Stop
 from fairlead.engine.guard.ticks import Ticks
 from fairlead.engine.guard.winddown import WindDown
-from fairlead.engine.risk.gate import RiskGate, counted_order
+from fairlead.engine.risk.facts import counted_order
+from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.view import NautilusView, order_facts
 
 

@@ -28,7 +28,7 @@ from fairlead.engine.orders.journal_reads import JournalError
 from fairlead.engine.orders.model import Intent, Refused, Role
 from fairlead.engine.risk.approval import Change
 from fairlead.engine.risk.checks import Denial
-from fairlead.engine.risk.gate import counted_order
+from fairlead.engine.risk.facts import counted_order
 from fairlead.engine.risk.release import refused, regate
 from fairlead.engine.risk.view import heard_ns, order_facts
 

@@ -52,6 +52,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         # signed, in quote currency, a fee in it taken off; what an inverse contract is worth comes
         # when it is bought and goes when it is sold: the sum is what a closed position brought
         "cash": "number",
+        "least": "number",  # the smallest order at its price: a position below it is flat
         "mid_decided": "number",  # when the order was decided, as its strategy knew it
         "queue_ns": "int",  # from the venue's acceptance
         **{f"mid_{secs}s": "number" for secs in HORIZONS_SECS},  # so long after the fill
@@ -70,6 +71,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "value": "number",
         "moved": "number",
         "cash": "number",
+        "least": "number",
         "is_fill": "flag",
     },
     "denials": {

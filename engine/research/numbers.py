@@ -24,7 +24,7 @@ SECOND_NS = 1_000_000_000
 BUCKETS_SECS = (86_400, 3_600, 900, 300, 60, 10, 1)  # of returns: the longest of which there are
 BUCKETS_LEAST = 30  # so many
 SHUFFLES, SHUFFLES_LEAST, SHUFFLED_MAX = 1000, 100, 1_000_000  # orders of trades; trades in all
-FLAT = 0.005  # of a trade's largest position: what a fee in base currency leaves
+WHOLE = 1 - 1e-9  # of the least order: what sums of floats may lack of it
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
@@ -268,8 +268,8 @@ def _label(ts: int, form: str) -> str:
 def trades(fills: Sequence[Row]) -> list[dict[str, Any]]:
     """From flat to flat, of each strategy in each instrument, by rows of `fills` or of `parts`; a
     fill that turns a position ends one and begins another; `opened` is None of what the run began
-    with. PnL is in quote currency, after fees; what is less than `FLAT` of the
-    largest position counts as nothing, at its last price."""
+    with. PnL is in quote currency, after fees; what is left when it is flat (`least`) counts at
+    the last price."""
     begun: dict[tuple[str, str], dict[str, Any]] = {}
     found = []
     for fill in fills:
@@ -280,18 +280,33 @@ def trades(fills: Sequence[Row]) -> list[dict[str, Any]]:
         trade = begun.get(key)
         if trade is not None and trade["position"] * moved < 0 and abs(moved) > 0:
             share = min(1.0, -trade["position"] / moved)
-            left = 1.0 - share if abs(moved * (1.0 - share)) > FLAT * trade["largest"] else 0.0
+            left = 0.0 if _is_flat(moved * (1.0 - share), fill) else 1.0 - share
             _add(trade, fill, moved * (1.0 - left), cash * (1.0 - left))
         elif trade is not None:
             left = 0.0
             _add(trade, fill, moved, cash)
-        if trade is not None and abs(trade["position"]) <= FLAT * trade["largest"]:
+        if trade is not None and _is_over(trade, fill):
             trade["pnl"] += trade.pop("position") * _unit(fill)
             found.append(begun.pop(key))
         if left and moved:
             begun[key] = _begin(fill)
             _add(begun[key], fill, moved * left, cash * left)
     return found
+
+
+def _is_over(trade: dict[str, Any], fill: Row) -> bool:
+    """Not before there was more than what is flat: an order's first execution may be as small."""
+    held = trade["position"]
+    return _is_flat(held, fill) and (not held or not _is_flat(trade["largest"], fill))
+
+
+def _is_flat(quantity: float, fill: Row) -> bool:
+    """As `InstrumentFacts.is_flat`. A run of an earlier version kept no `least`: one increment,
+    which is told by the digits of what was executed."""
+    least = fill.get("least")
+    if least is None:
+        least = Decimal(1).scaleb(int(Decimal(fill["quantity"]).as_tuple().exponent))
+    return abs(quantity) < float(least) * WHOLE
 
 
 def _unit(fill: Row) -> float:

@@ -162,6 +162,11 @@ class Run:
         return self.frame("positions")
 
     @property
+    def parts(self) -> pandas.DataFrame:
+        """Whose each fill is, where its order's strategy does not tell; else there is no row."""
+        return self.frame("parts")
+
+    @property
     def marks(self) -> pandas.DataFrame:
         """Best bid and ask by time, sampled."""
         return self.frame("marks")

@@ -21,6 +21,7 @@ from fairlead.engine.recording.gaps import GapRow
 from fairlead.engine.research.columns import COLUMNS, HORIZONS_SECS, NOT_TOLD, Row
 from fairlead.engine.research.holes import Holes, cut, holes, within
 from fairlead.engine.research.marks import SECOND_NS, Marks
+from fairlead.engine.risk.view import instrument_facts
 
 ZERO = Decimal(0)
 
@@ -113,10 +114,10 @@ def _fills(traded: Traded, marks: Marks, lacks: Holes) -> Iterator[Row]:
 def _moved(buying: bool, fill: Row, fee: str, currency: str, instrument: Any) -> Row:
     """What a fill moved, in base and in quote."""
     if instrument is None:
-        return dict.fromkeys(("quote", "value", "moved", "cash"))
+        return dict.fromkeys(("quote", "value", "moved", "cash", "least"))
     account = Account(instrument)
-    quantity, paid = Decimal(fill["quantity"]), Decimal(fee or 0)
-    account.book(buying, quantity, Decimal(fill["price"]), paid, currency or account.quote)
+    quantity, paid, price = Decimal(fill["quantity"]), Decimal(fee or 0), Decimal(fill["price"])
+    account.book(buying, quantity, price, paid, currency or account.quote)
     # what a position brought is the sum: of an inverse contract what it was worth less
     cash = account.turnover * (-1 if buying != account.is_inverse else 1)
     if currency == account.quote:
@@ -124,6 +125,7 @@ def _moved(buying: bool, fill: Row, fee: str, currency: str, instrument: Any) ->
     elif account.position == (quantity if buying else -quantity):  # a contract's in its base
         cash -= account.fees_value
     told = {"value": account.turnover, "moved": account.position, "cash": cash}
+    told["least"] = instrument_facts(instrument).least_at(price)
     return {"quote": account.quote, **{name: _text(value) for name, value in told.items()}}
 
 
@@ -261,6 +263,7 @@ def _standing(ts: int | None, strategy: str, name: str, held: Account, quantity:
         "value": _text(abs(cash)),
         "moved": _text(quantity),
         "cash": _text(cash),
+        "least": _text(instrument_facts(held.instrument).least),
         "is_fill": False,
     }
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
-from typing import Protocol
+from decimal import ROUND_CEILING, Decimal
+from typing import Any, Protocol
 
 import msgspec
 
 from fairlead.engine.config.model import Risk
 from fairlead.engine.orders.model import Capabilities, Role, Side
 
-_ZERO, _TWO = Decimal(0), Decimal(2)
+_ZERO, _ONE, _TWO = Decimal(0), Decimal(1), Decimal(2)
 
 
 class CountedOrder(msgspec.Struct, gc=False):
@@ -100,6 +100,24 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.quantity - self.existing.filled
 
 
+def counted_order(facts: OrderFacts, filled: Decimal = Decimal(0), **changes: Any) -> CountedOrder:
+    """The ledger's entry for an order that exists already."""
+    return CountedOrder(
+        client_order_id=facts.client_order_id,
+        strategy=facts.strategy,
+        instrument=facts.instrument,
+        side=facts.side,
+        quantity=facts.quantity,
+        filled=filled,
+        reduce_only=facts.reduce_only,
+        contingent=facts.parent is not None and facts.reduce_only,
+        kind=facts.kind,
+        price=facts.price if facts.price is not None else facts.trigger_price,
+        role=facts.role,
+        **changes,
+    )
+
+
 class Reference(msgspec.Struct, frozen=True, gc=False):
     """The market price that an order is compared with.
 
@@ -164,20 +182,26 @@ class InstrumentFacts(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "is_price_digit", _is_digit(self.price_increment))
         msgspec.structs.force_setattr(self, "is_size_digit", _is_digit(self.size_increment))
         least = max(self.size_increment, self.min_quantity or self.size_increment)
-        msgspec.structs.force_setattr(self, "least", least)
+        msgspec.structs.force_setattr(self, "least", self._up(least))
 
     def is_flat(self, quantity: Decimal, price: Decimal | None = None) -> bool:
         """Whether so much (base units, of either sign) is no position: no order is that small.
 
-        Fees in base currency leave such a rest. In whole increments it is less than the venue's
-        least quantity, or than its least value at `price`, where that is known.
+        Fees in base currency leave such a rest.
         """
-        size = abs(quantity) // self.size_increment * self.size_increment
-        if size < self.least:
-            return True
+        return abs(quantity) < self.least_at(price)
+
+    def least_at(self, price: Decimal | None) -> Decimal:
+        """The smallest order, base units: in whole increments the venue's least quantity, and its
+        least value at `price`, where that is known."""
         if self.min_notional is None or price is None or price <= 0:
-            return False
-        return self.notional(size, price) < self.min_notional
+            return self.least
+        return max(self.least, self._up(self.min_notional / self.notional(_ONE, price)))
+
+    def _up(self, quantity: Decimal) -> Decimal:
+        """In whole increments, not less."""
+        steps = (quantity / self.size_increment).to_integral_value(ROUND_CEILING)
+        return steps * self.size_increment
 
     def notional(self, quantity: Decimal, price: Decimal) -> Decimal:
         """Value of `quantity` at `price`, in quote currency (base currency when inverse)."""

@@ -585,21 +585,3 @@ def _how_cleared(venues: Sequence[str]) -> str:
     """Of a gate whose run has no config file."""
     one = venues[0].lower() if len(venues) == 1 else ""
     return clear_command(f"venue {one}" if one else "all", None)
-
-
-def counted_order(facts: OrderFacts, filled: Decimal = Decimal(0), **changes: Any) -> CountedOrder:
-    """The ledger's entry for an order that exists already."""
-    return CountedOrder(
-        client_order_id=facts.client_order_id,
-        strategy=facts.strategy,
-        instrument=facts.instrument,
-        side=facts.side,
-        quantity=facts.quantity,
-        filled=filled,
-        reduce_only=facts.reduce_only,
-        contingent=facts.parent is not None and facts.reduce_only,
-        kind=facts.kind,
-        price=facts.price if facts.price is not None else facts.trigger_price,
-        role=facts.role,
-        **changes,
-    )

@@ -30,6 +30,7 @@ from fairlead.engine.observe.arrivals import arrived
 from fairlead.engine.orders.approved import Approved
 from fairlead.engine.orders.held import NotNow
 from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.journal_reads import Position
 from fairlead.engine.orders.model import Intent, Refused
 from fairlead.engine.recording.session import Recording
 from fairlead.engine.risk.state import RiskStateError
@@ -46,6 +47,7 @@ from fairlead.engine.run.native.adapter import NATIVE, NativeAdapter
 from fairlead.engine.run.native.feed import NativeFeed
 from fairlead.engine.run.native.steward import Steward
 from fairlead.engine.run.reach import markets_of
+from fairlead.engine.run.remains import is_flat
 from fairlead.engine.run.simulated import simulated_account
 from fairlead.engine.run.takeover import (
     Claiming,
@@ -219,10 +221,16 @@ class Assembly:
 
     def _claim(self, journals: Iterable[Journal]) -> None:
         """Each instrument is one strategy's, as NautilusTrader sees it."""
-        claiming = Claiming(self.parts.strategies, claims(self._loaded, journals))
+        claimed = claims(self._loaded, journals, self._is_flat)
+        claiming = Claiming(self.parts.strategies, claimed)
         for account in self._trading:
             if isinstance(account, Account):
                 account.apart.claims = claiming
+
+    def _is_flat(self, position: Position) -> bool:
+        connection = self._connections.get(position.instrument.rpartition(".")[2].lower())
+        known = {} if connection is None else connection.runtime.adapter.instruments
+        return is_flat(position, known.get(position.instrument))
 
     def _steward(self) -> None:
         """Accounts that NautilusTrader's own clients trade have one, beside the strategies."""
@@ -272,7 +280,7 @@ class Assembly:
         config, gate = self._loaded.config, self.parts.gate
         journal = self._journal(key, kept, stack)
         self._keep_held(key, connection.runtime, journal)
-        claimed = claims(self._loaded, [journal])
+        claimed = claims(self._loaded, [journal], self._is_flat)
         trading = counted_account(
             gate,
             key,

@@ -12,6 +12,7 @@ from nautilus_trader.model import InstrumentId
 
 from fairlead.adapters.base.venue import VenueInstrument
 from fairlead.engine.orders.journal_reads import JournalError, Position
+from fairlead.engine.risk.view import instrument_facts
 from fairlead.engine.run.trading import TradingAccount
 
 logger = logging.getLogger(__name__)
@@ -130,20 +131,23 @@ def _is_dust(
     position: Position, instrument: VenueInstrument | None, strategies: Iterable[Any]
 ) -> bool:
     """Whether the venue takes no order so small, by what a strategy knows of the market."""
-    quantity, cost = abs(position.quantity), position.avg_price
     if instrument is None:
-        return not quantity
-    if quantity < Decimal(1).scaleb(-instrument.size_precision):
-        return True
+        return not position.quantity
+    quantity, cost = abs(position.quantity), position.avg_price
     instrument_id = InstrumentId.from_str(position.instrument)
     for strategy in strategies:
         guard = strategy._guard
         if guard.view is not None and guard.view.instrument(position.instrument) is not None:
             return guard.exits.sendable(instrument_id, quantity, cost) is None
-    worth = None if cost is None else quantity * cost
-    return quantity < instrument.min_quantity or (
-        worth is not None and worth < instrument.min_notional
-    )
+    return is_flat(position, instrument)
+
+
+def is_flat(position: Position, instrument: VenueInstrument | None) -> bool:
+    """At what it has cost, where no market is known; of an instrument of which nothing is, zero."""
+    if instrument is None:
+        return not position.quantity
+    facts = instrument_facts(instrument.nautilus)
+    return facts.is_flat(position.quantity, position.avg_price)
 
 
 def not_flat(held: Sequence[Held]) -> str | None:

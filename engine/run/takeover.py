@@ -7,7 +7,7 @@ kept and counted, though no strategy trades them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,7 @@ from fairlead.engine.brackets.story import went_with_entry
 from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.journal_reads import Position
 from fairlead.engine.risk.facts import CountedOrder
 
 if TYPE_CHECKING:  # a check does not import what trades
@@ -101,16 +102,20 @@ def held_notes(loaded: LoadedConfig) -> Iterator[str]:
             )
 
 
-def claims(loaded: LoadedConfig, journals: Iterable[Journal] = ()) -> dict[str, list[InstrumentId]]:
+def claims(
+    loaded: LoadedConfig,
+    journals: Iterable[Journal] = (),
+    is_flat: Callable[[Position], bool] = lambda one: not one.quantity,
+) -> dict[str, list[InstrumentId]]:
     """Instruments by strategy id: each goes to the first strategy whose params name it.
 
     But to one that has orders or a position in it, by the accounts' journals, where that one has
-    none. NautilusTrader allows one claimant for an instrument. One that nobody names or holds goes
-    to nobody, and its orders show up as external.
+    none: what `is_flat` is no position. NautilusTrader allows one claimant for an instrument. One
+    that nobody names or holds goes to nobody, and its orders show up as external.
     """
     claimed = _named(loaded)
     listed = loaded.config.instruments
-    for name, holders in _holders(journals).items():
+    for name, holders in _holders(journals, is_flat).items():
         having = [strategy for strategy in claimed if strategy in holders]
         instrument = InstrumentId.from_str(name)
         if name not in listed or not having or any(instrument in claimed[one] for one in having):
@@ -161,14 +166,16 @@ class Claiming:
             self._strategies[taker].set_external_order_instrument_ids(self._claimed[taker])
 
 
-def _holders(journals: Iterable[Journal]) -> dict[str, set[str]]:
+def _holders(
+    journals: Iterable[Journal], is_flat: Callable[[Position], bool]
+) -> dict[str, set[str]]:
     """Strategies by instrument, of what is not over."""
     found: dict[str, set[str]] = {}
     for journal in journals:
         for order in journal.open_orders():
             found.setdefault(order.intent.instrument, set()).add(order.intent.strategy)
         for position in journal.positions():
-            if position.quantity:
+            if not is_flat(position):
                 found.setdefault(position.instrument, set()).add(position.strategy)
     return found
 

@@ -14,8 +14,7 @@ from fairlead.engine.guard import OwnOrder
 from fairlead.engine.guard.strategy import GuardedStrategy
 from fairlead.engine.orders.model import Intent, Kind, Refused, Role, Side, TriggerCondition
 from fairlead.engine.risk.checks import Denial
-from fairlead.engine.risk.facts import Declared, OrderFacts
-from fairlead.engine.risk.gate import counted_order
+from fairlead.engine.risk.facts import Declared, OrderFacts, counted_order
 from tests.unit.guard.test_guarded import Plain, plain_config
 from tests.unit.nautilus_harness import IID, MODES, OTHER, Run, backtest, px, qty
 

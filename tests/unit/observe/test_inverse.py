@@ -19,6 +19,7 @@ from tests.unit.backtest_kit import perpetual
 D = Decimal
 COIN = "BTCUSD_PERP.BINANCE"
 NEAR = D("1e-14")
+LIMITED = ("price", "quantity", "notional")
 
 
 def coin() -> Any:
@@ -30,6 +31,14 @@ def coin() -> Any:
         settlement_currency=SimpleNamespace(code="BTC"),
         multiplier=SimpleNamespace(as_decimal=lambda: D(100)),
         is_inverse=True,
+        margin_init=None,
+        price_increment=SimpleNamespace(as_decimal=lambda: D("0.01")),
+        size_increment=SimpleNamespace(as_decimal=lambda: D(1)),
+        price_precision=2,
+        size_precision=0,
+        info=None,
+        **dict.fromkeys(f"{one}_{of}" for one in ("min", "max") for of in LIMITED)
+        | {"min_quantity": SimpleNamespace(as_decimal=lambda: D(10))},
     )
 
 
@@ -130,7 +139,7 @@ def order(name: str, side: str, quantity: str, price: str, ts: int) -> dict[str,
 
 
 def test_the_tables_and_the_trades_of_a_report_are_in_the_coin() -> None:
-    """A contract of a thousand is left: it counts as nothing, at its last price."""
+    """A contract of a thousand is left, of which none can be sold: at its last price."""
     marks = Marks()
     marks.samples[COIN] = [top(1, 40000), top(9, 50000)]
     traded = Traded(

@@ -244,10 +244,25 @@ def test_page_and_comparison_name_the_currencies_of_trades_and_turnover(
 
 
 def test_dust_of_a_fee_in_base_does_not_keep_a_trade_open() -> None:
-    bought = fill(1, "BUY", "1", "100", moved="0.999", cash="-100")
-    sold = fill(2, "SELL", "0.998", "110", moved="-0.998", cash="109.78")
+    bought = fill(1, "BUY", "1", "100", moved="0.999", cash="-100", least="0.01")
+    sold = fill(2, "SELL", "0.998", "110", moved="-0.998", cash="109.78", least="0.01")
     (one,) = numbers.trades([bought, sold])
     assert one["pnl"] == pytest.approx(109.78 - 100 + 0.001 * 110)
+
+
+def test_a_small_part_of_a_large_position_is_no_dust_and_keeps_its_trade_open() -> None:
+    """What can be sold is held, as the gate counts it: four thousandths of it, too."""
+    bought = fill(1, "BUY", "1.000", "100")
+    sold = fill(2, "SELL", "0.996", "110")
+    assert numbers.trades([bought, sold]) == []
+    (one,) = numbers.trades([bought, sold, fill(3, "SELL", "0.004", "90")])
+    assert (one["fills"], one["closed"]) == (3, 3 * SECOND_NS)
+
+
+def test_first_executions_below_the_least_order_end_no_trade() -> None:
+    fills = [fill(at, "BUY", "0.001", "100", least="0.01") for at in range(1, 12)]
+    (one,) = numbers.trades([*fills, fill(20, "SELL", "0.011", "110", least="0.01")])
+    assert (one["opened"], one["fills"]) == (SECOND_NS, 12)
 
 
 def test_mark_outs_and_slippage_are_signed_by_side() -> None:

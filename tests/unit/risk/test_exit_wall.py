@@ -11,8 +11,8 @@ from nautilus_trader.model import OrderSide
 
 from fairlead.engine.config.model import Risk
 from fairlead.engine.orders.model import Role, Side
-from fairlead.engine.risk.facts import Declared
-from fairlead.engine.risk.gate import RiskGate, counted_order
+from fairlead.engine.risk.facts import Declared, counted_order
+from fairlead.engine.risk.gate import RiskGate
 from tests.unit.guard.test_guarded import Plain, plain_config
 from tests.unit.nautilus_harness import IID, Run, backtest, px, qty
 from tests.unit.risk.test_gate import BTC, D, View, code, order
