@@ -7,6 +7,7 @@ of a command ends in an event or leaves the order with the desk, which goes on a
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
@@ -39,6 +40,7 @@ from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.orders.model import (
     Finding,
     Intent,
+    Side,
     VenueBalance,
     VenueFill,
     VenueUnavailable,
@@ -61,6 +63,8 @@ class VenueExecutionClient(ExecutionClient):
         )
         self._trading = trading
         self._base_fees: dict[str, Decimal] = {}  # since the start, by instrument
+        # Reduce-only fills that NautilusTrader counts in no position, signed, by instrument
+        self._uncounted: defaultdict[str, Decimal] = defaultdict(Decimal)
         self._reported: set[str] = set()  # client order ids that NautilusTrader has from a report
         self._asked: set[str] = set()  # client order ids whose question is under way
         self._is_told = False  # the mass status has told what the journal holds
@@ -319,7 +323,7 @@ class VenueExecutionClient(ExecutionClient):
         """
         instrument = self._trading.instruments[position.instrument]
         cached = self._cached_position(instrument)
-        difference = position.quantity - cached
+        difference = position.quantity - cached - self._uncounted[position.instrument]
         increment = Decimal(1).scaleb(-instrument.size_precision)
         fees = self._base_fees.get(position.instrument, Decimal(0))
         if abs(difference) < increment + fees or self._trading.apart.is_behind(instrument.id):
@@ -498,6 +502,9 @@ class VenueExecutionClient(ExecutionClient):
         if name is not None:
             self._tell_whole(intent, name, fill.venue_order_id)
             return
+        signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
+        if order.is_reduce_only and signed * self._holds(intent.strategy, intent.instrument) >= 0:
+            self._uncounted[intent.instrument] += signed
         self.generate_order_filled(
             order,
             identifiers.venue_order_id(fill.venue_order_id),

@@ -33,6 +33,7 @@ from fairlead.engine.currencies import currency
 from fairlead.engine.orders.journal import Position
 from fairlead.engine.orders.live import STOP_KINDS, LiveOrder
 from fairlead.engine.orders.model import (
+    REDUCE_TAG,
     Intent,
     Kind,
     OrderState,
@@ -87,7 +88,8 @@ def intent_of(order: Any, ts_init: int) -> Intent:
     side = Side(order.side.name)
     quantity = dec(order.quantity)
     assert quantity is not None
-    reduce_only = bool(getattr(order, "is_reduce_only", False))
+    tags = getattr(order, "tags", None)
+    reduce_only = bool(getattr(order, "is_reduce_only", False)) or REDUCE_TAG in (tags or ())
     return Intent(
         client_order_id=str(order.client_order_id),
         strategy=str(order.strategy_id),
@@ -102,7 +104,7 @@ def intent_of(order: Any, ts_init: int) -> Intent:
         post_only=bool(getattr(order, "is_post_only", False)),
         reduce_only=reduce_only,
         ts_init=ts_init,
-        role=role_of(getattr(order, "tags", None), reduce_only=reduce_only),
+        role=role_of(tags, reduce_only=reduce_only),
         trailing_offset=_offset_of(order, kind),
     )
 

@@ -191,6 +191,10 @@ RUNNING: dict[str, Code] = {
     ),
     "OVERFILL": Code("more was executed than ordered; it is halted", _STATEMENT),
     "VENUE-ID-REUSED": Code("the venue gave an id twice", f"{_STATEMENT}: was it reset?"),
+    "MET-OWN-ORDER": Code(
+        "the venue ended an order that met one of the same account",
+        "cancel that one, then send it again ([risk.md](risk.md), Self-cross)",
+    ),
     "FILL-SYNTHESISED": Code("an execution that was never listed", _STATEMENT),
     "FEE-ASSUMED": Code("the venue does not tell the fee", _STATEMENT),
     "FEE-UNKNOWN": Code("the fee is not known, and counts as none", _STATEMENT),

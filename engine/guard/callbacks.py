@@ -266,6 +266,9 @@ def _pending_cancel(guard: Guard, event: Any) -> None:
 
 
 def _progress(guard: Guard, event: Any) -> None:
+    if guard.run.ways:
+        for look in list(guard.run.ways.values()):
+            look(event)
     stop = guard.stop
     if stop.is_silent:
         stop.wind_down(event.client_order_id)

@@ -39,6 +39,7 @@ class Core:
         # Client order ids of the native call that runs: what is created, and what is changed by it
         self.creating: frozenset[str] = frozenset()
         self.changing: frozenset[str] = frozenset()
+        self.parked: dict[str, Any] = {}  # approved exits that wait for their way, not sent yet
         self.factory: Any = None  # of orders, where their ids are the run's
         self.puts: dict[str, Any] = {}  # what the engine has put in the place of a callback
         self.shares = False  # some topic of the strategy has other subscribers
@@ -66,6 +67,15 @@ class Core:
         """NautilusTrader's own, for the guard's timers."""
         own: Clock = self.native.clock.__get__(self.strategy)
         return own
+
+    def own_position(self, instrument: str) -> Decimal:
+        """Signed base units, fees in base currency taken off."""
+        return self.gate.ledger.by_strategy.get((self.id, instrument), Decimal(0))
+
+    def own_positions(self) -> dict[str, Decimal]:
+        """Those that are not flat, by instrument id."""
+        of = self.gate.ledger.by_strategy
+        return {name: held for (owner, name), held in of.items() if owner == self.id and held}
 
     def can_cancel(self, instrument: str) -> bool:
         """Whether the venue can cancel one order; else a market exit ends the others with it."""

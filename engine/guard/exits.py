@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.model import ClientOrderId, InstrumentId, Position, PositionSide, Quantity
+import msgspec
+from nautilus_trader.model import (
+    ClientOrderId,
+    InstrumentId,
+    OrderSide,
+    PositionSide,
+    Quantity,
+    TimeInForce,
+)
 
 from fairlead.engine.guard.core import Core
 from fairlead.engine.guard.rounding import round_quantity
-from fairlead.engine.orders.model import Kind, Side, protects
+from fairlead.engine.orders.model import Kind, Role, Side, protects, with_role
 from fairlead.engine.risk.facts import CountedOrder
 from fairlead.engine.risk.view import order_facts
 
@@ -18,6 +26,41 @@ RETRY_FIRST_NS = 1_000_000_000  # after an exit that closed nothing; doubled fro
 RETRY_MAX_NS = 60_000_000_000
 NEVER_TAKEN = frozenset({"DENIED", "REJECTED"})
 RETRY_SLACK_NS = 100_000_000  # the gate's timer comes each second, and not exactly
+_SIDES = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}
+_HELD = {True: PositionSide.LONG, False: PositionSide.SHORT}
+
+
+class Closing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a position is to be closed, as NautilusTrader's methods are told."""
+
+    client_id: Any = None
+    tags: Sequence[str] | None = None
+    time_in_force: TimeInForce | None = None
+    reduce_only: bool = True
+    quote_quantity: bool = False
+    params: dict[str, Any] | None = None
+
+
+CLOSING = Closing()
+
+
+def closing(
+    client_id: Any,
+    tags: Sequence[str] | None,
+    time_in_force: TimeInForce | None,
+    reduce_only: bool | None,
+    quote_quantity: bool | None,
+    params: dict[str, Any] | None,
+) -> Closing:
+    """As `close_position` is given it, in its order."""
+    return Closing(
+        client_id=client_id,
+        tags=tags,
+        time_in_force=time_in_force,
+        reduce_only=reduce_only is not False,
+        quote_quantity=bool(quote_quantity),
+        params=params,
+    )
 
 
 def _protects(order: Any) -> bool:
@@ -25,8 +68,8 @@ def _protects(order: Any) -> bool:
     return protects(facts.role, facts.kind, reduce_only=facts.reduce_only)
 
 
-def _closing_side(position: Position) -> Side:
-    return Side.SELL if position.side == PositionSide.LONG else Side.BUY
+def _closing_side(held: Decimal) -> Side:
+    return Side.SELL if held > 0 else Side.BUY
 
 
 class Exits:
@@ -38,25 +81,77 @@ class Exits:
         self._closing: frozenset[InstrumentId] = frozenset()  # those that wait for exits only
         self._tries = 0  # flattens since a position last became smaller
         self._retry_ns = 0  # no flatten before
-        self._left: dict[str, Decimal] = {}  # positions by id, at the last look
+        self._left: dict[InstrumentId, Decimal] = {}  # positions, at the last look
         self._dust: dict[str, Decimal] = {}  # positions that can't be closed, as told
+        self._how: dict[InstrumentId, Closing] = {}  # of those that wait
         self._prices: dict[str, Decimal] = {}  # the last that were known, by instrument
         # Of protections that left NautilusTrader's cache: when the last was made that the venue
         # took, and the last that it did not, by instrument
         self._took_ns: dict[InstrumentId, int] = {}
         self._refused_ns: dict[InstrumentId, int] = {}
 
-    def quantity(self, position: Position) -> Quantity | None:
-        """What a market order can close of `position`, None when no order is as small as that.
+    def close(
+        self,
+        instrument_id: InstrumentId,
+        how: Closing = CLOSING,
+        position_side: PositionSide | None = None,
+    ) -> None:
+        """One market order for what the strategy itself holds, whatever NautilusTrader's cache has:
+        after a restart that gives all of an instrument to one strategy.
 
-        A fee in base currency leaves less than was bought, and NautilusTrader rounds the rest, or
-        does not take it off: an exit is limited to what is held as the gate counts it, and to what
-        a cash account has, in whole increments.
+        A fee in base currency leaves less than was bought: an exit is limited to what is held as
+        the gate counts it, and to what a cash account has, in whole increments. What market orders
+        on their way would close already is left to them; resting exits go first.
         """
-        is_long = position.side == PositionSide.LONG
-        own = self._core.gate.ledger.own(self._core.id, str(position.instrument_id))
-        size = min(position.quantity.as_decimal(), max(own if is_long else -own, Decimal(0)))
-        return self.closable(position.instrument_id, size if is_long else -size)
+        core, name = self._core, str(instrument_id)
+        core.ready()
+        held = core.own_position(name)
+        if not held or position_side not in (None, _HELD[held > 0]):
+            return
+        if self._go_first(instrument_id, held):
+            self._how[instrument_id] = how
+            return
+        side = _closing_side(held)
+        most = abs(held) - self._under_way(name, side)
+        if most <= 0:
+            return
+        quantity = self._closable(instrument_id, most.copy_sign(held))
+        if quantity is None:
+            return
+        strategy = core.strategy
+        order = strategy.order_factory.market(
+            instrument_id,
+            _SIDES[side],
+            quantity,
+            time_in_force=how.time_in_force or TimeInForce.GTC,
+            reduce_only=how.reduce_only,
+            quote_quantity=how.quote_quantity,
+            tags=with_role(how.tags, Role.EXIT),
+        )
+        strategy.submit_order(order, None, how.client_id, how.params)
+
+    def _closable(self, instrument_id: InstrumentId, held: Decimal) -> Quantity | None:
+        """What an order can close of it, None where none is so small: said once.
+
+        What the account does not show yet is asked for all the same: the gate tells of it.
+        """
+        quantity = self.closable(instrument_id, held) or self.sendable(instrument_id, abs(held))
+        name = str(instrument_id)
+        if quantity is None and self._dust.get(name) != held:
+            self._dust[name] = held
+            text = f"{abs(held):f} {name} stay: less is held than the smallest order of it"
+            self._core.strategy.log.warning(text)
+        return quantity
+
+    def _under_way(self, instrument: str, side: Side) -> Decimal:
+        """What the strategy's market orders of this side may still fill, base units."""
+        core = self._core
+        mine = (
+            order.remaining
+            for order in core.gate.ledger.working(instrument)
+            if order.strategy == core.id and order.side is side and order.kind == Kind.MARKET
+        )
+        return sum(mine, Decimal(0))
 
     def closable(
         self, instrument_id: InstrumentId, held: Decimal, cost: Decimal | None = None
@@ -91,11 +186,17 @@ class Exits:
                 return price
         return self._prices.get(instrument)
 
+    def held(self) -> dict[InstrumentId, Decimal]:
+        """What the strategy holds, signed base units, of instruments that the run has."""
+        has = self._core.strategy.cache.instrument
+        of = self._core.own_positions().items()
+        ids = {InstrumentId.from_str(name): quantity for name, quantity in of}
+        return {one: quantity for one, quantity in ids.items() if has(one) is not None}
+
     def note_prices(self) -> None:
         """Of what is held: the market may be gone when the rest is looked at."""
-        strategy = self._core.strategy
-        for position in strategy.cache.positions_open(strategy_id=strategy.strategy_id):
-            self._price(str(position.instrument_id))
+        for name in self.held():
+            self._price(str(name))
 
     def is_unprotected(self, instrument_id: InstrumentId) -> bool:
         """Whether the strategy sent protections for what it holds there, and none was ever taken.
@@ -134,20 +235,17 @@ class Exits:
         Orders that would close them too hold what is to be sold, and may fill still: while one is
         live the exit waits for its end. A strategy that is being stopped sees none: at once then.
         """
-        core, strategy = self._core, self._core.strategy
-        mine = strategy.cache.positions_open(
-            instrument_id=instrument_id, strategy_id=strategy.strategy_id
-        )
-        sides = {_closing_side(position) for position in mine}
-        exits_only = instrument_id in self._closing
+        core, name = self._core, str(instrument_id)
+        held, exits_only = core.own_position(name), instrument_id in self._closing
         is_held = (
-            core.runs()
-            and core.can_cancel(str(instrument_id))
+            bool(held)
+            and core.runs()
+            and core.can_cancel(name)
             and any(
                 order.strategy == core.id
-                and order.side in sides
+                and order.side is _closing_side(held)
                 and (order.is_exit or not exits_only)
-                for order in core.gate.ledger.working(str(instrument_id))
+                for order in core.gate.ledger.working(name)
             )
         )
         if is_held:
@@ -157,28 +255,27 @@ class Exits:
         else:
             self.leaving -= {instrument_id}
             self._closing -= {instrument_id}
-            strategy.close_all_positions(instrument_id)
+            self.close(instrument_id, self._how.pop(instrument_id, CLOSING))
 
     def leave_rest(self) -> None:
         """An order is over: go on with the market exits that wait."""
         for instrument_id in sorted(self.leaving, key=str):
             self.leave(instrument_id)
 
-    def go_first(self, position: Position) -> bool:
+    def _go_first(self, instrument_id: InstrumentId, held: Decimal) -> bool:
         """Whether resting exits would close the position too: they go first, and then it closes.
 
-        A market order on its way is no resting exit: a second one beside it is the gate's to
-        refuse. Nothing is taken away while nothing could take its place.
+        Nothing is taken away while nothing could take its place.
         """
-        core, name = self._core, str(position.instrument_id)
+        core, name = self._core, str(instrument_id)
         if not core.runs() or core.gate.is_stopped(core.id, name) or not core.can_cancel(name):
             return False
-        side = _closing_side(position)
+        side = _closing_side(held)
         if not any(order.side is side for order in self._resting(name)):
             return False
-        self.leaving |= {position.instrument_id}
-        self._closing |= {position.instrument_id}
-        self._cancel_exits(position.instrument_id)
+        self.leaving |= {instrument_id}
+        self._closing |= {instrument_id}
+        self._cancel_exits(instrument_id)
         return True
 
     def _resting(self, instrument: str) -> Iterator[CountedOrder]:
@@ -195,29 +292,29 @@ class Exits:
             self._core.cancel(order, sent_only=True)
 
     def flatten(self) -> None:
-        """One market order for each open position that `_is_free`.
+        """One market order for each position that `_is_free`.
 
         What an exit left open is tried again after 1, 2, 4 ... 60 s; after progress, at once.
         """
         core, view, strategy = self._core, self._core.ready(), self._core.strategy
-        positions = strategy.cache.positions_open(strategy_id=strategy.strategy_id)
-        free = [p for p in positions if self._is_free(str(p.instrument_id))]
-        if positions and not free:
+        held = self.held()
+        free = [one for one in held if self._is_free(str(one))]
+        if held and not free:
             return
         before = self._left
-        self._left = left = {str(p.id): p.quantity.as_decimal() for p in positions}
+        self._left = left = {one: abs(quantity) for one, quantity in held.items()}
         if any(left.get(name, Decimal(0)) < quantity for name, quantity in before.items()):
             self._tries = self._retry_ns = 0
         now_ns = view.now_ns()
         if now_ns < self._retry_ns:
             return
-        exits = [p for p in free if self._can_exit(p)]
+        exits = [one for one in free if self._closable(one, held[one]) is not None]
         if not exits:
             return
         wait_ns = min(RETRY_FIRST_NS << min(self._tries, 16), RETRY_MAX_NS)
         self._tries += 1
         self._retry_ns = now_ns + wait_ns - RETRY_SLACK_NS
-        what = ", ".join(f"{p.quantity} {p.instrument_id}" for p in exits)
+        what = ", ".join(f"{left[one]:f} {one}" for one in exits)
         if self._tries == 1:
             strategy.log.warning(f"a loss limit is broken: closing {what}")
         else:
@@ -226,8 +323,8 @@ class Exits:
                 f"the next after {wait_ns // 1_000_000_000} s"
             )
         with core.gate.exits():
-            for position in exits:
-                strategy.close_position(position)
+            for one in exits:
+                self.close(one)
 
     def _is_free(self, instrument: str) -> bool:
         """Whether nothing that is live would close a position there a second time.
@@ -241,16 +338,3 @@ class Exits:
         if not core.can_cancel(instrument):
             return not any(o.instrument == instrument and o.kind == Kind.MARKET for o in mine)
         return not core.cancellable() and not any(core.can_cancel(o.instrument) for o in mine)
-
-    def _can_exit(self, position: Position) -> bool:
-        """Whether there is something to sell; where there is not, said once."""
-        if self.quantity(position) is not None:
-            return True
-        name, quantity = str(position.id), position.quantity.as_decimal()
-        if self._dust.get(name) != quantity:
-            self._dust[name] = quantity
-            self._core.strategy.log.warning(
-                f"{quantity} {position.instrument_id} stay: less is held than the "
-                "smallest order of it"
-            )
-        return False

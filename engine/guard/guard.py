@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from nautilus_trader.model import InstrumentId, OrderSide, Price
@@ -22,6 +23,7 @@ from fairlead.engine.guard.sending import Sending
 from fairlead.engine.guard.simulated import Cuts, Ends
 from fairlead.engine.guard.stop import Stop
 from fairlead.engine.guard.ticks import Ticks
+from fairlead.engine.guard.way import Way
 from fairlead.engine.guard.winddown import WindDown
 from fairlead.engine.risk.facts import counted_order
 from fairlead.engine.risk.gate import RiskGate
@@ -36,6 +38,7 @@ class Guard(Core):
         self.stop = Stop(self)
         self.feeds = Feeds(self, self.stop, feeds)
         self.sending = Sending(self, self.stop)
+        self.way = Way(self, self.stop, self.sending)
         self.exits = Exits(self)
         self.handover = HandOver(self)
         self.brackets = StrategyBrackets(self)
@@ -50,6 +53,7 @@ class Guard(Core):
         """First part of on_start: the view, and the orders that exist already."""
         self.id = str(self.strategy.strategy_id)
         self.view = NautilusView(self.strategy, self.gate)
+        self.run.cores[self.id] = self
         self._ticks.start()
         self.winddown.started()
         if self.run.keepers:  # who journal what is told at once
@@ -90,14 +94,18 @@ class Guard(Core):
         client_id: Any = None,
         params: dict[str, Any] | None = None,
     ) -> bool:
-        """Send one order; False where the gate refused it."""
+        """Send one order, an exit when its way is free; False where the gate refused it."""
         if not self.sending.approve(order):
             return False
         self.feeds.need_held(order.instrument_id, order.order_type.name)
-        (sent,) = self.ends.watched((order,))
-        submit = self.native.submit_order
-        self.sending.call((order,), submit, sent, position_id, client_id, params)
+        send = partial(self._send, order, position_id, client_id, params)
+        if not self.way.holds(order, send):
+            send()
         return True
+
+    def _send(self, order: Any, *given: Any) -> None:
+        (sent,) = self.ends.watched((order,))
+        self.sending.call((order,), self.native.submit_order, sent, *given)
 
     def submit_list(
         self,
@@ -111,6 +119,7 @@ class Guard(Core):
             return False
         for order in orders:
             self.feeds.need_held(order.instrument_id, order.order_type.name)
+            self.way.clear(order)
         sent = self.ends.watched(orders)
         submit = self.native.submit_order_list
         self.sending.call(orders, submit, sent, position_id, client_id, params)

@@ -80,8 +80,7 @@ class HandOver:
 
     def own_position(self, instrument_id: InstrumentId) -> Decimal:
         """Signed base units, fees in base currency taken off."""
-        key = self._core.id, str(instrument_id)
-        return self._core.gate.ledger.by_strategy.get(key, Decimal(0))
+        return self._core.own_position(str(instrument_id))
 
     def take_back(self) -> None:
         """Part of every on_start: the events of its orders are its own, whoever gets them."""
@@ -106,12 +105,12 @@ class HandOver:
             for order in orders
             if not order.is_proven and not strategy.cache.order_exists(order.client_order_id)
         }
-        held = [
-            InstrumentId.from_str(instrument)
-            for (owner, instrument), quantity in core.gate.ledger.by_strategy.items()
-            if owner == core.id and quantity and not core.is_flat(instrument, quantity)
-        ]
-        positions = {instrument_id: self.own_position(instrument_id) for instrument_id in held}
+        held = core.own_positions().items()
+        positions = {
+            InstrumentId.from_str(name): quantity
+            for name, quantity in held
+            if not core.is_flat(name, quantity)
+        }
         with named("on_recovered"):
             strategy.on_recovered(orders, positions)
 

@@ -130,6 +130,9 @@ class RunState:
         self.keepers: dict[str, Keeper] = {}  # by venue name
         # Who is asked for a quote, by venue name; None of it: the book tells
         self.quotes: dict[str, Callable[[str, Side, Decimal], Awaitable[Quoted | None]]] = {}
+        self.cores: dict[str, Any] = {}  # of the guards of strategies that have started, by id
+        # By strategy, what to call at each event of an order: exits of it wait for others' end
+        self.ways: dict[str, Callable[[Any], None]] = {}
         self.fed: set[str] = set()  # instruments that some strategy's subscription covers
 
     def keeper_of(self, instrument_id: Any) -> Keeper | None:

@@ -108,7 +108,7 @@ class Sending:
                     core.gate.withdraw(str(one.client_order_id))
                     name = str(one.instrument_id)
                     denial = core.gate.refuse("JOURNAL", error.message, name)
-                    self._deny(one, str(one.client_order_id), name, denial)
+                    self.deny(one, str(one.client_order_id), name, denial)
                 return False
         return True
 
@@ -119,7 +119,7 @@ class Sending:
         facts = order_facts(require_order(order))
         denial = core.gate.check(facts, view)
         if denial is not None:
-            self._deny(order, facts.client_order_id, facts.instrument, denial)
+            self.deny(order, facts.client_order_id, facts.instrument, denial)
             return False
         core.gate.approve(facts, view.now_ns())
         if facts.role is Role.NONE and (tags := order.tags):
@@ -151,7 +151,7 @@ class Sending:
             return answer
         order = core.strategy.cache.order(ClientOrderId(held.client_order_id))
         try:
-            self._deny(order, held.client_order_id, held.instrument, answer)
+            self.deny(order, held.client_order_id, held.instrument, answer)
         except BaseException as error:  # it is the order desk that calls here
             self._stop.fault("on_gate_denied", error)
         return refused(answer)
@@ -178,7 +178,7 @@ class Sending:
                     f"order {bad.client_order_id} of the same list was refused",
                     str(order.instrument_id),
                 )
-                self._deny(order, str(order.client_order_id), str(order.instrument_id), denial)
+                self.deny(order, str(order.client_order_id), str(order.instrument_id), denial)
 
     def approve_modify(
         self,
@@ -202,7 +202,7 @@ class Sending:
                 f"expected an open order, {client_order_id} is {state}",
                 instrument,
             )
-            self._deny(order, str(client_order_id), instrument, denial)
+            self.deny(order, str(client_order_id), instrument, denial)
             return False
         before = order_facts(order)
         existing = view.pending(before.client_order_id) or counted_order(
@@ -223,12 +223,12 @@ class Sending:
         )
         found = core.gate.check(after, view)
         if found is not None:
-            self._deny(order, after.client_order_id, after.instrument, found)
+            self.deny(order, after.client_order_id, after.instrument, found)
             return False
         core.gate.approve_modify(after, change, view.now_ns())
         return True
 
-    def _deny(self, order: Any, order_id: str, instrument: str, denial: Denial) -> None:
+    def deny(self, order: Any, order_id: str, instrument: str, denial: Denial) -> None:
         core = self._core
         self.denied.add(order, denial)
         record = DenialRecord(

@@ -37,12 +37,13 @@ from nautilus_trader.model import (
 )
 
 from fairlead.engine.guard.core import Core
+from fairlead.engine.guard.reducing import as_counted, unflagged
 from fairlead.engine.guard.rounding import round_quantity
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.guard.sending import Sending
 from fairlead.engine.guard.stop import Stop
 from fairlead.engine.matching.delays import Delays, Sent, venue_of
-from fairlead.engine.orders.model import REDUCE_TAG, Capabilities, Kind, Side, TriggerSource
+from fairlead.engine.orders.model import Capabilities, Kind, Side, TriggerSource
 from fairlead.engine.risk.facts import CountedOrder
 from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.view import order_facts
@@ -196,10 +197,7 @@ def plain(order: Any) -> Any:
         return order
     if order.parent_order_id is not None and not _is_part(order):
         return order
-    fields = order.init_event.to_dict()
-    fields["reduce_only"] = False
-    fields["tags"] = [*(order.tags or ()), REDUCE_TAG]  # so that it is known as what it was
-    return type(order).create(OrderInitialized.from_dict(fields))
+    return unflagged(order)
 
 
 def by_book(order: Any, able: Capabilities | None) -> Any:
@@ -244,7 +242,9 @@ class Ends:
                     run.arrivals.before(end_ns, str(order_id), end)
             able = self._core.gate.capabilities
             found = [by_book(one, able.get(str(one.instrument_id.venue))) for one in found]
-        return [plain(order) for order in found] if run.plain_exits else found
+        if run.plain_exits:
+            return [plain(order) for order in found]
+        return [as_counted(self._core, order) for order in found] if self._core.journals else found
 
     def _end(self, order_id: ClientOrderId, event: Any) -> None:
         order = self._core.strategy.cache.order(order_id)

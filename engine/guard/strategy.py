@@ -36,6 +36,7 @@ from fairlead.engine.brackets.steps import Bracket
 from fairlead.engine.guard import rounding
 from fairlead.engine.guard.assigned import sealed, undo
 from fairlead.engine.guard.callbacks import callbacks_of, wrapped_callbacks
+from fairlead.engine.guard.exits import closing
 from fairlead.engine.guard.feeds import FeedKind
 from fairlead.engine.guard.guard import Guard
 from fairlead.engine.guard.handed import (
@@ -375,26 +376,18 @@ class GuardedStrategy(Subscriptions):
         quote_quantity: bool | None = None,
         params: dict[str, Any] | None = None,
     ) -> None:
-        """Close `position` with a market order (reduce-only unless told otherwise).
+        """Close what this strategy holds of the position's instrument with a market order
+        (reduce-only unless told otherwise).
 
-        Own exits that rest for it are cancelled first.
+        That is `own_position`, which after a restart is not what NautilusTrader's position says.
+        Own exits that rest for it are cancelled first; what is on its way to close it stays alone.
         """
         require_position(position)
-        exits = self._guard_bound().exits
-        self._guard_bound().winddown.promise(position.instrument_id)
-        if position.is_closed or exits.go_first(position):
-            return
-        side = OrderSide.SELL if position.side == PositionSide.LONG else OrderSide.BUY
-        order = self.order_factory.market(
-            position.instrument_id,
-            side,
-            exits.quantity(position) or position.quantity,
-            time_in_force=time_in_force or TimeInForce.GTC,
-            reduce_only=True if reduce_only is None else reduce_only,
-            quote_quantity=bool(quote_quantity),
-            tags=with_role(tags, Role.EXIT),
-        )
-        self.submit_order(order, position.id, client_id, params)
+        bound = self._guard_bound()
+        bound.winddown.promise(position.instrument_id)
+        if not position.is_closed:
+            how = closing(client_id, tags, time_in_force, reduce_only, quote_quantity, params)
+            bound.exits.close(position.instrument_id, how)
 
     def close_all_positions(
         self,
@@ -407,29 +400,18 @@ class GuardedStrategy(Subscriptions):
         quote_quantity: bool | None = None,
         params: dict[str, Any] | None = None,
     ) -> None:
-        """Close this strategy's positions of an instrument, each with a market order."""
-        self._guard_bound().winddown.promise(instrument_id)
-        positions = self.cache.positions_open(
-            instrument_id=instrument_id, strategy_id=self.strategy_id
-        )
-        for position in positions:
-            if position_side is None or position.side == position_side:
-                self.close_position(
-                    position,
-                    client_id,
-                    tags,
-                    time_in_force,
-                    reduce_only,
-                    quote_quantity,
-                    params,
-                )
+        """Close what this strategy holds of an instrument, where it is of this side; as
+        `close_position`."""
+        bound = self._guard_bound()
+        bound.winddown.promise(instrument_id)
+        how = closing(client_id, tags, time_in_force, reduce_only, quote_quantity, params)
+        bound.exits.close(instrument_id, how, position_side)
 
     def market_exit(self) -> None:
-        """Cancel this strategy's orders and close its positions."""
+        """Cancel this strategy's orders and close what it holds."""
         self.on_market_exit()
         bound = self._guard_bound()
-        held = self.cache.positions_open(strategy_id=self.strategy_id)
-        instruments = bound.instruments_with_orders() | {one.instrument_id for one in held}
+        instruments = bound.instruments_with_orders().union(bound.exits.held())
         for instrument_id in sorted(instruments, key=str):
             bound.winddown.promise(instrument_id)
             bound.cancel_all_orders(instrument_id)
@@ -462,7 +444,9 @@ class GuardedStrategy(Subscriptions):
             super().query_order(order, *args, **kwargs)
 
     def cancel_all_orders(self, *args: Any, **kwargs: Any) -> None:
-        """`Strategy.cancel_all_orders`."""
+        """`Strategy.cancel_all_orders`; what waits to be sent goes too."""
+        if self._guard is not None:
+            self._guard.way.drop_all(next(iter((*args, *kwargs.values())), None))
         with self._cancelling(args, kwargs):
             super().cancel_all_orders(*args, **kwargs)
 
@@ -473,7 +457,7 @@ class GuardedStrategy(Subscriptions):
         bound = self._guard
         if bound is None or not isinstance(client_order_id, ClientOrderId):
             return False
-        if bound.sending.denied.has(client_order_id, "cancel"):
+        if bound.way.drop(client_order_id) or bound.sending.denied.has(client_order_id, "cancel"):
             return True
         if not bound.run.lets_go:
             return False

@@ -196,7 +196,8 @@ class WindDown:
         for live in list(core.gate.ledger.live.values()):
             if live.strategy != core.id or wanted not in (None, live.instrument):
                 continue
-            order = core.strategy.cache.order(ClientOrderId(live.client_order_id))
+            name = live.client_order_id
+            order = core.parked.get(name) or core.strategy.cache.order(ClientOrderId(name))
             if order is not None and not order.is_closed:
                 yield live.is_exit, order
 

@@ -149,6 +149,8 @@ def _body(body: bytes) -> str:
         return f"not what was written: {body[:EXCERPT_CHARS]!r}"
     if isinstance(value, dict):
         value = {key: item for key, item in value.items() if item not in (None, "", 0, False)}
+        if "reason" in value:  # what comes last is cut
+            value = {"reason": value["reason"]} | value
     text = "" if value is None else msgspec.json.encode(value).decode()
     return text if len(text) <= EXCERPT_CHARS else text[:EXCERPT_CHARS] + "..."
 

@@ -42,6 +42,9 @@ class Opening(msgspec.Struct, frozen=True):
     orders: frozenset[str]
 
 
+_REASONED = frozenset({OrderState.REFUSED, OrderState.CANCELED, OrderState.EXPIRED})
+
+
 class Booked(msgspec.Struct, frozen=True, kw_only=True):
     """What was booked from an opening on: every execution, and each order that was live then.
 
@@ -54,7 +57,7 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True):
     fills: list[tuple[str, VenueFill]] = []  # by client order id, as they were booked
     handed: list[Handed] = []  # positions, to a kill that was to close them, and back
     counted: int = 0
-    reasons: dict[str, str] = {}  # of the orders that were refused
+    reasons: dict[str, str] = {}  # of the orders that were refused, or that the venue ended
     cancelled: dict[str, int] = {}  # when the venue took the cancel of an order, UNIX ns
 
 
@@ -74,8 +77,9 @@ def booked(journal: JournalReads, since: Opening, counted: int = 0) -> Booked:
     names, fills = journal.booked_since(since.seq)
     names |= since.orders | {name for name, _ in fills}
     orders = [order for name in sorted(names) if (order := journal.order(name)) is not None]
-    refused = [one.intent.client_order_id for one in orders if one.state is OrderState.REFUSED]
-    reasons = {name: told_by(journal.refusal(name)) for name in refused}
+    ended = {one.intent.client_order_id: one.state for one in orders if one.state in _REASONED}
+    told = {name: told_by(journal.refusal(name, state)) for name, state in ended.items()}
+    reasons = {n: why for n, why in told.items() if why or ended[n] is OrderState.REFUSED}
     return Booked(
         positions=since.positions,
         orders=orders,

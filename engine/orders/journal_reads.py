@@ -246,12 +246,13 @@ class JournalReads:
                 found.append((order, ts))
         return found
 
-    def refusal(self, client_order_id: str) -> Refusal:
-        """Of an order that was refused, the last time; empty where nothing is told of it."""
+    def refusal(self, client_order_id: str, state: OrderState = OrderState.REFUSED) -> Refusal:
+        """Of an order that was refused, or ended in this `state`, the last time; empty where
+        nothing is told of it."""
         rows = self._rows(
-            "SELECT body FROM records WHERE client_order_id = ? AND kind = 'REFUSED' "
+            "SELECT body FROM records WHERE client_order_id = ? AND kind = ? "
             "ORDER BY seq DESC LIMIT 1",
-            (client_order_id,),
+            (client_order_id, state.value),
         )
         with readable():
             found = msgspec.json.decode(rows[0][0], type=Refusal | None) if rows else None

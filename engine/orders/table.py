@@ -10,10 +10,13 @@ import asyncio
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
+import msgspec
+
 from fairlead.engine.orders.live import CHAIN_READS, LiveOrder
 from fairlead.engine.orders.model import (
     Fee,
     Finding,
+    Intent,
     OrderState,
     Refused,
     Side,
@@ -27,6 +30,7 @@ from fairlead.engine.orders.shared import WITHDRAWN, Part, Shared
 _PROGRESS = {OrderState.WAITING: 0, OrderState.OPEN: 1, OrderState.CANCELLING: 2}
 ID_REUSED = "VENUE-ID-REUSED"
 FORGOTTEN = "ORDER-FORGOTTEN"
+MET_OWN = "MET-OWN-ORDER"
 ABSENT = "ABSENT-PROVEN"  # the venue never had it
 _UNSENT = frozenset({"DESK-UNSENT", "DESK-HALTED", "DESK-KILLED", WITHDRAWN})
 FEE_ASSUMED = "FEE-ASSUMED"
@@ -198,6 +202,8 @@ class Table(Part):
             why = state.reason or terminal.value
             if self.kept_back(order, "RELEASE_UNFILLED", why, state):
                 return
+        if not state.reason and (met := self._met_by(order, terminal)) is not None:
+            state = msgspec.structs.replace(state, reason=self._tell_met(order, state, met))
         self._journal.state(intent.client_order_id, terminal, state)
         self.finish(order, terminal)
         if terminal is OrderState.CANCELED:
@@ -207,6 +213,38 @@ class Table(Part):
         elif terminal is OrderState.REFUSED:
             self._sink.order_refused(intent, "VENUE-REJECTED", state.reason, self._now_ns())
         self._shared.balances_now.set()
+
+    def _met_by(self, order: LiveOrder, terminal: OrderState) -> Intent | None:
+        """The own resting order that one which nobody cancelled would have traded with."""
+        if order.cancel_requested or terminal not in (OrderState.CANCELED, OrderState.EXPIRED):
+            return None
+        taker = order.intent
+        for one in self.live.values():
+            maker = one.intent
+            if maker.instrument != taker.instrument or maker.side is taker.side:
+                continue
+            if one.state is not OrderState.OPEN or maker.price is None:
+                continue
+            reach = taker.price
+            if reach is None or (
+                maker.price <= reach if taker.side is Side.BUY else maker.price >= reach
+            ):
+                return maker
+        return None
+
+    def _tell_met(self, order: LiveOrder, state: VenueOrder, maker: Intent) -> str:
+        """Why the venue ended it, which no venue tells."""
+        intent = order.intent
+        own = f"{maker.side} {maker.quantity} at {maker.price} ({maker.client_order_id})"
+        self._shared.tell(
+            MET_OWN,
+            intent.instrument,
+            intent.client_order_id,
+            f"{intent.side} {intent.quantity}, filled {order.filled}, beside its own {own}",
+            state.state.value,
+            "the venue ended it, as it would have traded with an order of its own account",
+        )
+        return f"{MET_OWN}: ended by the venue, as it would have traded with our own {own}"
 
     def _synthesise(self, order: LiveOrder, state: VenueOrder) -> VenueFill:
         """The execution that explains the change of the executed quantity."""

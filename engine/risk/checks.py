@@ -148,7 +148,7 @@ CHECKS: tuple[Check, ...] = (
         "SELF_CROSS",
         market.self_cross,
         text="No order that would trade with an own resting order, of whatever strategy of "
-        "the run.",
+        "the run; an exit passes, and what is in its way is cancelled first.",
     ),
     Check(
         "FREE_BALANCE",

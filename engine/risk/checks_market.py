@@ -121,9 +121,12 @@ def self_cross(order: OrderFacts, view: Look) -> Verdict:
     """Would this order trade with one of our own, of whatever strategy of the run?
 
     Stops are not in the book before they fire, nor is an order that the engine holds; a post-only
-    order never takes, and a reduce-only order is let pass, so that an exit is never refused.
+    order never takes, and an exit is let pass: what is in its way is cancelled first
+    (engine/guard/way.py).
     """
-    if order.post_only or order.reduce_only or _none_rests(view.able):
+    if order.post_only or order.reduce_only or none_rests(view.able):
+        return None
+    if order.is_exit and not order.is_modify:
         return None
     other = Side.SELL if order.is_buy else Side.BUY
     own = view.books.ledger.best_price(order.instrument, other)
@@ -144,7 +147,7 @@ def self_cross(order: OrderFacts, view: Look) -> Verdict:
     )
 
 
-def _none_rests(able: Capabilities | None) -> bool:
+def none_rests(able: Capabilities | None) -> bool:
     """Whether no order stands in this venue's book: what is to rest, the engine holds."""
     return able is not None and able.holds_limits and Tif.GTC not in able.time_in_force
 
