@@ -32,9 +32,11 @@ from fairlead.engine.orders import permit
 from fairlead.engine.orders.away import KEY_REFUSALS_MAX
 from fairlead.engine.orders.balance_check import BALANCE_DRIFT, BalanceCheck
 from fairlead.engine.orders.desk import OrderDesk
+from fairlead.engine.orders.files import files_of
 from fairlead.engine.orders.held import Regate
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.live import LiveOrder
+from fairlead.engine.orders.lock import FlattenLock
 from fairlead.engine.orders.model import (
     Capabilities,
     EventSink,
@@ -53,6 +55,7 @@ from fairlead.engine.risk.continuity import JOURNAL_EMPTY
 logger = logging.getLogger(__name__)
 
 COMPARE_EVERY_SECS = 30.0
+ALONE_SECS = 30.0  # that a start waits for a flatten of another process
 RECOVER_EXTRA_SECS = 10.0  # on top of the quarantine, for the looks themselves
 CLOSED_FINDINGS = frozenset({"OVERFILL", "ORDER-AMBIGUOUS"})  # halt the instrument
 JOURNAL_LOOK_SECS = 0.25  # a send looks, too
@@ -107,6 +110,7 @@ class Account(JournaledAccount):
         self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, by order
         self.on_held: Callable[[str, str], None] | None = None  # by id, the kind that it waits as
         self.apart = Apart(journal)
+        self._alone = FlattenLock(files_of(journal.path).flatten_lock)
         self.look_at_kills: Callable[[], None] = lambda: None  # what they closed, told at once
         self.regate: Regate | None = None  # the gate, on what is released of held orders
 
@@ -128,7 +132,11 @@ class Account(JournaledAccount):
     def told(self) -> None:
         """The engine was told what the journal holds now; what comes after comes as events."""
         if self._on_told is not None:
-            self.apart.start(partial(self._on_told, self))
+            desk = self.desk
+            self.apart.start(
+                partial(self._on_told, self),
+                lambda name: desk is not None and desk.get(name) is not None,
+            )
 
     def order_sent(self, intent: Intent) -> None:
         """An order's request is about to go out: for the tick-to-order figure."""
@@ -271,12 +279,14 @@ class Account(JournaledAccount):
         self._is_open = True
 
     async def _recover(self, desk: OrderDesk, balances: BalanceCheck) -> None:
-        adopted = desk.adopt_journal()
+        async with self._alone.held(ALONE_SECS):
+            adopted = desk.adopt_journal()
         if not self.journal.has_orders():
             await self._meet_account()
         await desk.recover(self._config.execution.absent_quarantine_secs + RECOVER_EXTRA_SECS)
-        for line in give_all_back(self.journal, self._least):
-            logger.warning("%s: %s", self.venue, line)
+        async with self._alone.held(ALONE_SECS):
+            for line in give_all_back(self.journal, self._least):
+                logger.warning("%s: %s", self.venue, line)
         await self._compare(desk)
         await balances.compare(starting=True)
         self.compared_ns = self.now_ns()

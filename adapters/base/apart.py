@@ -63,8 +63,9 @@ class Apart:
         # By instrument: the id that NautilusTrader gets, and the journal's
         self._lent: dict[str, tuple[str, str]] = {}
 
-    def start(self, count: Callable[[], None]) -> None:
-        """`count` takes all that the journal holds now; from then on each step is told."""
+    def start(self, count: Callable[[], None], has: Callable[[str], bool]) -> None:
+        """`count` takes all that the journal holds now; from then on each step is told. `has`: by
+        client order id, whether this process's desk has it."""
         for _ in range(START_TRIES):
             self._seq = self._journal.newest()
             count()
@@ -76,8 +77,9 @@ class Apart:
             self._booked = {name: self._trades(name) for name in unheard}
             if self._journal.newest() == self._seq:
                 break
-        self._own = set(unheard)
+        self._own = {name for name in unheard if has(name)}
         self._open = {name for name, strategy in unheard.items() if strategy == KILL_STRATEGY}
+        self._missed = self._open - self._own
         for name, strategy in unheard.items():
             self.on_order(name, strategy)
 

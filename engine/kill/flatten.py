@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -26,12 +24,11 @@ import msgspec
 from fairlead.engine.config.execution import settings_of
 from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.errors import FairleadError
-from fairlead.engine.files import open_private
 from fairlead.engine.kill.account import Market, Markets, Reached
 from fairlead.engine.orders.desk import OrderDesk
 from fairlead.engine.orders.journal import Journal, JournaledOrder, JournalError
 from fairlead.engine.orders.live import KILL_STRATEGY
-from fairlead.engine.orders.lock import AccountLock
+from fairlead.engine.orders.lock import AccountLock, FlattenLock, holder_of
 from fairlead.engine.orders.model import (
     Finding,
     Intent,
@@ -52,7 +49,7 @@ ROUND_SECS = 5.0  # for an order to end
 POLL_SECS = 0.05
 FLATTEN_SECS = 20.0  # for what an earlier flatten left to be proven
 LOCK_SECS = 10.0  # for another process that flattens to end
-LOCK_LOOK_SECS = 0.1
+OLD_LOOK_SECS = 0.5  # at what the run beside is to prove
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,31 +69,7 @@ class KillJournal(Journal):
     """The account's journal as the flattening process sees it: only KILL's orders are its own."""
 
     def open_orders(self) -> list[JournaledOrder]:
-        return [o for o in super().open_orders() if o.intent.strategy == KILL_STRATEGY]
-
-
-class FlattenLock:
-    """Held by the one process that flattens an account; the kernel frees it when that one dies."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: int | None = None
-
-    def take(self) -> bool:
-        """Whether it is ours now. Raises OSError."""
-        file = open_private(self.path, os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(file)
-            return False
-        self._file = file
-        return True
-
-    def free(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        return self.open_of(KILL_STRATEGY)
 
 
 class Flattener:
@@ -329,7 +302,7 @@ class Flattener:
 
     def _live(self) -> list[JournaledOrder]:
         """KILL's orders that are not over, this process's or another's."""
-        return [o for o in self._journal.open_orders() if o.intent.strategy == KILL_STRATEGY]
+        return self._journal.open_of(KILL_STRATEGY)
 
     async def settle_old(self, secs: float) -> bool:
         """Wait until no KILL order of before is open. False: one is, nothing may be sent."""
@@ -368,16 +341,39 @@ class VenueFlatten:
     ) -> list[Closed]:
         """Ends when the loop's clock reaches the deadline, at the latest."""
         self._deadline = deadline
+        until = asyncio.get_running_loop().time() + self._within(FLATTEN_SECS)
         lock = FlattenLock(self._files.flatten_lock)
-        if not await self._taken(lock):
-            self._fail("KILL-FLATTEN: another process has been flattening this account; look again")
-            return []
+        while True:
+            if not await lock.taken(self._within(LOCK_SECS)):
+                self._fail(
+                    "KILL-FLATTEN: another process has been flattening this account"
+                    f"{_named(lock.path)}; look again"
+                )
+                return []
+            try:
+                with contextlib.ExitStack() as held:
+                    is_alone = self._holds_account(held)
+                    left = [] if is_alone else self._left()
+                    if not left:
+                        return await self._run_locked(reached, unbooked, is_alone)
+            finally:
+                lock.free()
+            if asyncio.get_running_loop().time() >= until:
+                self._fail(
+                    f"KILL-FLATTEN: the closing order {', '.join(left)} of an earlier kill is of "
+                    f"unknown outcome, and for the run to prove{_named(self._files.lock)}. Kill "
+                    "again; if the run hangs, end it first (kill -9)"
+                )
+                return []
+            await asyncio.sleep(OLD_LOOK_SECS)
+
+    def _left(self) -> list[str]:
+        """Closing orders that are not over: the run takes them up once it gets the lock."""
         try:
-            with contextlib.ExitStack() as held:
-                is_alone = self._holds_account(held)
-                return await self._run_locked(reached, unbooked, is_alone)
-        finally:
-            lock.free()
+            with contextlib.closing(Journal.reading(self._files.journal)) as journal:
+                return [one.intent.client_order_id for one in journal.open_of(KILL_STRATEGY)]
+        except JournalError:
+            return []  # told where it is opened to be written
 
     def _new_id(self) -> str:
         made = str(uuid4())
@@ -387,14 +383,6 @@ class VenueFlatten:
     def _within(self, secs: float) -> float:
         """As long as that, or until the deadline."""
         return min(secs, max(self._deadline - asyncio.get_running_loop().time(), 0.0))
-
-    async def _taken(self, lock: FlattenLock) -> bool:
-        deadline = asyncio.get_running_loop().time() + self._within(LOCK_SECS)
-        while not lock.take():
-            if asyncio.get_running_loop().time() >= deadline:
-                return False
-            await asyncio.sleep(LOCK_LOOK_SECS)
-        return True
 
     def _holds_account(self, held: contextlib.ExitStack) -> bool:
         """Keep a run from starting meanwhile; False when one is running."""
@@ -492,6 +480,12 @@ class KillSink:
 
     def finding(self, finding: Finding) -> None:
         self._tell(f"{finding.code} {finding.subject}: {finding.journal}, {finding.venue}")
+
+
+def _named(lock: Path) -> str:
+    """Who holds it, where that can be known."""
+    pid = holder_of(lock)
+    return "" if pid is None else f" (process {pid})"
 
 
 def _order(intent: Intent) -> str:

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 import signal
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from types import FrameType
@@ -21,15 +20,16 @@ from uuid import uuid4
 from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.errors import FairleadError, clear_command
 from fairlead.engine.kill.account import Markets, TradedAccount
-from fairlead.engine.kill.flatten import Flattener, FlattenLock
+from fairlead.engine.kill.flatten import Flattener
 from fairlead.engine.kill.halts import RunHalts
 from fairlead.engine.kill.records import KillRecord, note
-from fairlead.engine.kill.state import ALL, Action, Cleared, Kill, KillState
+from fairlead.engine.kill.state import ALL, Action, Cleared, Kill, KillState, Scope
 from fairlead.engine.kill.switch import NEW_RUN, KillSwitch
 from fairlead.engine.orders import permit
 from fairlead.engine.orders.desk import OrderDesk
 from fairlead.engine.orders.journal import JournalError
 from fairlead.engine.orders.live import KILL_STRATEGY, LiveOrder
+from fairlead.engine.orders.lock import FlattenLock
 from fairlead.engine.orders.model import Intent
 from fairlead.engine.processes import say
 from fairlead.engine.status import RunStatus
@@ -39,7 +39,9 @@ logger = logging.getLogger(__name__)
 LOOK_SECS = 0.1
 CANCEL_AGAIN_SECS = 5.0
 FLATTEN_AGAIN_SECS = 5.0
-FLATTEN_TRIES = 10  # per run and account; each tries a few orders
+FLATTEN_TRIES = 10  # per account, until it is flat; each tries a few orders
+WAIT_TOLD_SECS = 2.0  # after that a person hears which orders a flatten waits for
+WAIT_SECS = 20.0  # for what is cancelled to be over; then positions are closed all the same
 PAPER_AGAIN_SECS = 1.0
 PUT_BACK_SECS = 1.0
 CLOSED_LOOK_SECS = 1.0
@@ -114,6 +116,9 @@ class KillWatch:
         self._paper_at = 0.0
         self._put_back_at = 0.0
         self._closed_at = 0.0
+        self._adopt_at: dict[str, float] = {}  # venue -> when to look for what others have left
+        self._waits: dict[str, float] = {}  # venue -> since when a flatten waits for open orders
+        self._waits_told: dict[str, int] = {}  # venue -> how often that was told
 
     # -- the order path ------------------------------------------------------------------------
 
@@ -162,13 +167,11 @@ class KillWatch:
             self._tell(kills)
         self._put_back()
         self._look_at_closed()
-        if not kills:
-            return
         now = asyncio.get_running_loop().time()
         for trading in self._trading:
             if trading.venue in self._ready and trading.venue not in self._acting:
                 self._start(trading, now)
-        if not self._trading and now >= self._paper_at:
+        if kills and not self._trading and now >= self._paper_at:
             self._paper_at = now + PAPER_AGAIN_SECS
             self._cancel_simulated()
 
@@ -248,12 +251,8 @@ class KillWatch:
 
     def _note(self, record: KillRecord) -> None:
         """In the journal of each account that the kill covers."""
-        scope = record.kill.scope
         for trading in self._trading:
-            covers = scope.kind == "strategy" or scope.covers(
-                strategy="", venue=trading.venue.lower(), account=trading.account
-            )
-            if not covers:
+            if not _touches(record.kill.scope, trading):
                 continue
             try:
                 note(trading.journal, record)
@@ -271,12 +270,12 @@ class KillWatch:
             if self._can_cancel(trading)
             and now - self._asked.get(order.intent.client_order_id, -1e9) >= CANCEL_AGAIN_SECS
         ]
-        wants_flat = self._wants_flat(trading, now)
-        if not due and not wants_flat:
+        covered = self._to_flatten(trading, now)
+        if not due and covered is None and not self._lacks_closing(trading, now):
             return
         for client_order_id in due:
             self._asked[client_order_id] = now
-        task = permit.begun(self._act(trading, due, wants_flat))
+        task = permit.begun(self._act(trading, due, covered))
         self._acting[trading.venue] = task
         task.add_done_callback(lambda _: self._acting.pop(trading.venue, None))
 
@@ -285,7 +284,7 @@ class KillWatch:
         return spec is None or spec.capabilities.cancels
 
     def _to_cancel(self, trading: TradedAccount) -> list[LiveOrder]:
-        if trading.desk is None:
+        if trading.desk is None or not self._told:
             return []
         return [
             order
@@ -294,13 +293,16 @@ class KillWatch:
             and self._rank(order.intent.strategy, order.intent.instrument) >= Action.CANCEL.rank
         ]
 
-    async def _act(self, trading: TradedAccount, due: list[str], wants_flat: bool) -> None:
+    async def _act(
+        self, trading: TradedAccount, due: list[str], covered: frozenset[str] | None
+    ) -> None:
+        """`covered`: strategies to flatten; None: nothing is."""
         assert trading.desk is not None
         try:
             if due:
                 await trading.desk.cancel(due)
-            if wants_flat:
-                await self._flatten(trading)
+            if covered is not None or self._lacks_closing(trading):
+                await self._act_alone(trading, covered)
         except Exception as error:
             trading.desk.fail(error)
 
@@ -310,66 +312,142 @@ class KillWatch:
         name = self._loaded.config.venues[trading.venue.lower()].instruments[0]
         return lambda strategy: self._rank(strategy, name) >= Action.FLATTEN.rank
 
-    def _wants_flat(self, trading: TradedAccount, now: float) -> bool:
-        """Whether positions are left to close, and nothing open would still move them."""
+    def _to_flatten(self, trading: TradedAccount, now: float) -> frozenset[str] | None:
+        """The strategies whose positions are left to close, while nothing open moves them; None:
+        none. Whoever is killed after this look is of the next."""
         venue = trading.venue
-        if not trading.can_flatten:
-            return False
-        if not self._state.flattened or now < self._ready[venue]:
-            return False
-        waits = self._can_cancel(trading)  # else what is open ends with its position
-        if waits and any(order.is_proven for order in self._to_cancel(trading)):
-            return False
-        covers, rest = self._covers(trading), self._too_small.get(venue, {})
-        net: defaultdict[str, Decimal] = defaultdict(Decimal)
-        for position in trading.journal.positions():
-            if covers(position.strategy):
-                net[position.instrument] += position.quantity
-        if not any(quantity and quantity != rest.get(name) for name, quantity in net.items()):
-            return False
-        if self._tries.get(venue, 0) >= FLATTEN_TRIES:
-            return False
+        if not trading.can_flatten or not self._told or not self._state.flattened:
+            return None
+        if now < self._ready[venue] or self._is_closing(trading):
+            return None
+        positions, covers = trading.journal.positions(), self._covers(trading)
+        covered = frozenset(one.strategy for one in positions if covers(one.strategy))
+        rest = self._too_small.get(venue, {})
+        if not any(
+            one.quantity != rest.get(one.instrument)
+            if one.strategy == KILL_STRATEGY and self._is_flattened(trading)
+            else one.strategy in covered
+            for one in positions
+            if one.quantity
+        ):
+            self._tries.pop(venue, None)
+            self._wait_is_over(venue)
+            return None
+        if self._is_waiting(trading, now):
+            return None
+        tries = self._tries.get(venue, 0)
+        if tries >= FLATTEN_TRIES:
+            if tries == FLATTEN_TRIES:
+                self._tries[venue] = tries + 1
+                logger.error("%s: positions are LEFT after %d tries; see above why", venue, tries)
+            return None
         self._ready[venue] = now + FLATTEN_AGAIN_SECS
-        return True
+        return covered
 
-    async def _flatten(self, trading: TradedAccount) -> None:
+    def _is_closing(self, trading: TradedAccount) -> bool:
+        """Whether a closing order is open: nothing is sent until it is proven to be over."""
+        orders = [] if trading.desk is None else trading.desk.live_orders()
+        return any(order.intent.strategy == KILL_STRATEGY for order in orders)
+
+    def _is_flattened(self, trading: TradedAccount) -> bool:
+        """Whether a flatten is in force that what KILL has taken there may be of."""
+        return any(
+            kill.action is Action.FLATTEN and _touches(kill.scope, trading) for kill in self._told
+        )
+
+    def _is_waiting(self, trading: TradedAccount, now: float) -> bool:
+        """For what is open and would move what is closed; for none that nobody can tell the end
+        of, and for none for ever."""
+        if not self._can_cancel(trading):  # what is open ends with its position
+            return False
+        waits = [
+            order
+            for order in self._to_cancel(trading)
+            if order.is_proven
+            and not (order.is_missing or order.is_forgotten)
+            and self._rank(order.intent.strategy, order.intent.instrument) >= Action.FLATTEN.rank
+        ]
+        venue = trading.venue
+        if not waits:
+            self._wait_is_over(venue)
+            return False
+        secs = now - self._waits.setdefault(venue, now)
+        told = self._waits_told.get(venue, 0)
+        if (secs >= WAIT_TOLD_SECS) + (secs >= WAIT_SECS) > told:
+            self._waits_told[venue] = told + 1
+            logger.error(
+                "%s: positions are %s, though these orders are not cancelled after %.0f s: %s",
+                venue,
+                "closed" if told else "NOT CLOSED YET",
+                secs,
+                ", ".join(
+                    f"{order.intent.client_order_id} {order.cancel_refusal}".strip()
+                    for order in waits
+                ),
+            )
+        return secs < WAIT_SECS
+
+    def _wait_is_over(self, venue: str) -> None:
+        self._waits.pop(venue, None)
+        self._waits_told.pop(venue, None)
+
+    def _lacks_closing(self, trading: TradedAccount, now: float | None = None) -> bool:
+        """Whether another process has left a closing order that nobody proves, or has one under
+        way; `now`: looked for once in a while."""
+        if now is not None:
+            if now < self._adopt_at.get(trading.venue, 0.0):
+                return False
+            self._adopt_at[trading.venue] = now + CLOSED_LOOK_SECS
+        return isinstance(trading.desk, OrderDesk) and bool(trading.desk.lacks(KILL_STRATEGY))
+
+    async def _act_alone(self, trading: TradedAccount, covered: frozenset[str] | None) -> None:
+        """What one process at a time does: no other has closing orders under way."""
+        assert isinstance(trading.desk, OrderDesk), "others are not flattened"
         lock = FlattenLock(account_files(self._loaded, trading.venue.lower()).flatten_lock)
         if not lock.take():
             return  # another process does it; the next look sees what is left
-        self._tries[trading.venue] = self._tries.get(trading.venue, 0) + 1
         try:
-            flattener = self._flattener(trading)
-            if not await flattener.settle_old(FLATTEN_AGAIN_SECS):
-                return
-            closed = await flattener.run()
-            # What no order is small enough for stays, and is not tried again.
-            self._too_small[trading.venue] = {
-                one.instrument: one.left for one in closed if one.is_flat and one.left
-            }
-            for one in closed:
-                logger.log(
-                    logging.WARNING if one.is_flat else logging.ERROR,
-                    "%s: position %s, %s %s",
-                    one.instrument,
-                    one.before,
-                    "flat" if one.is_flat else f"LEFT {one.left}",
-                    one.detail,
+            for order in trading.desk.take_up(KILL_STRATEGY):
+                logger.warning(
+                    "%s: the closing order %s of a process that is gone is proven by this run",
+                    order.intent.instrument,
+                    order.intent.client_order_id,
                 )
+            if covered is not None:
+                await self._flatten(trading, trading.desk, covered)
         finally:
             lock.free()
 
-    def _flattener(self, trading: TradedAccount) -> Flattener:
-        assert isinstance(trading.desk, OrderDesk), "others are not flattened"
-        return Flattener(
+    async def _flatten(
+        self, trading: TradedAccount, desk: OrderDesk, covered: frozenset[str]
+    ) -> None:
+        flattener = Flattener(
             venue=trading.orders,
             journal=trading.journal,
-            desk=trading.desk,
+            desk=desk,
             markets=self._markets(trading.venue),
-            covers=self._covers(trading),
+            covers=covered.__contains__,
             collar=self._loaded.config.risk.price_collar_bps / 10_000,
             new_id=lambda: str(uuid4()),
             now_ns=self._now_ns,
         )
+        if not await flattener.settle_old(FLATTEN_AGAIN_SECS):
+            return
+        self._tries[trading.venue] = self._tries.get(trading.venue, 0) + 1
+        closed = await flattener.run()
+        # What no order is small enough for stays, and is not tried again.
+        self._too_small[trading.venue] = {
+            one.instrument: one.left for one in closed if one.is_flat and one.left
+        }
+        for one in closed:
+            logger.log(
+                logging.WARNING if one.is_flat else logging.ERROR,
+                "%s: position %s, %s %s",
+                one.instrument,
+                one.before,
+                "flat" if one.is_flat else f"LEFT {one.left}",
+                one.detail,
+            )
 
     # -- paper ---------------------------------------------------------------------------------
 
@@ -382,3 +460,9 @@ class KillWatch:
             for name in sorted(named, key=str):
                 if self._rank(mine, str(name)) >= Action.CANCEL.rank:
                     strategy._guard.cancel_all_orders(name)
+
+
+def _touches(scope: Scope, trading: TradedAccount) -> bool:
+    return scope.kind == "strategy" or scope.covers(
+        strategy="", venue=trading.venue.lower(), account=trading.account
+    )

@@ -21,7 +21,7 @@ from fairlead.engine.orders.approved import Approved, intents_of
 from fairlead.engine.orders.away import Away
 from fairlead.engine.orders.cancels import Cancels
 from fairlead.engine.orders.held import Held, HeldSettings
-from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.journal import Journal, JournaledOrder, JournalError
 from fairlead.engine.orders.late import GivenUp, Late, LateLook
 from fairlead.engine.orders.live import STOP_KINDS, DeskSettings, LiveOrder
 from fairlead.engine.orders.missing import Missing
@@ -268,38 +268,52 @@ class OrderDesk:
     def adopt_journal(self) -> list[LiveOrder]:
         """Take over every open order of the journal (after a restart), before anything is sent."""
         for journaled in self.journal.open_orders():
-            order = LiveOrder(journaled)
-            self._table.live[journaled.intent.client_order_id] = order
-            if order.venue_order_id is not None:
-                order.is_displaced = self.journal.is_displaced(journaled)
-                if not order.is_displaced:
-                    self._table.by_venue_id[order.intent.instrument, order.venue_order_id] = (
-                        order.intent.client_order_id
-                    )
-                order.replacing, order.replace_ts, order.old_ids = self.journal.replacements(
-                    order.intent.client_order_id
-                )
-                order.owes_read = bool(order.old_ids) and self._shared.can.reports_fills
-            self.held.adopt(order)
+            self._adopt(journaled)
         self._given_up.recall()
         self._table.count_unknown()
         return self.live_orders()
+
+    def _adopt(self, journaled: JournaledOrder) -> LiveOrder:
+        order = LiveOrder(journaled)
+        self._table.live[journaled.intent.client_order_id] = order
+        if order.venue_order_id is not None:
+            order.is_displaced = self.journal.is_displaced(journaled)
+            if not order.is_displaced:
+                self._table.by_venue_id[order.intent.instrument, order.venue_order_id] = (
+                    order.intent.client_order_id
+                )
+            order.replacing, order.replace_ts, order.old_ids = self.journal.replacements(
+                order.intent.client_order_id
+            )
+            order.owes_read = bool(order.old_ids) and self._shared.can.reports_fills
+        self.held.adopt(order)
+        return order
+
+    def lacks(self, strategy: str) -> list[JournaledOrder]:
+        """Open orders of the strategy that another process has sent, by the journal."""
+        return [
+            one
+            for one in self.journal.open_of(strategy)
+            if one.intent.client_order_id not in self._table.live
+        ]
+
+    def take_up(self, strategy: str) -> list[LiveOrder]:
+        """Prove what it `lacks` from now on. Only once no other desk has these orders any more:
+        two would book an execution twice."""
+        taken = [self._adopt(one) for one in self.lacks(strategy)]
+        for order in taken:
+            self._shared.sink.order_submitted(order.intent)
+        self._begin(taken, "the process that sent it ended before its answer was journaled")
+        self._table.count_unknown()
+        return taken
 
     async def recover(self, timeout_secs: float) -> None:
         """Bring every adopted order up to date; looks for unproven ones until the timeout."""
         proven = [o for o in self._table.live.values() if o.is_proven]
         await self._missing.refresh(proven, must_read=True)
-        for order in proven:
-            if order.is_displaced:
-                self._table.displaced(order)
-            elif order.replacing is not None and not order.state.is_terminal:
-                self._replacement.look_for(order)
-            elif order.misses:
-                self._missing.look_for(order)
-        waiting = []
-        for order in self.unresolved():
-            self._unproven.begin(order, "the process ended before the answer was journaled")
-            waiting.append(asyncio.ensure_future(order.settled.wait()))
+        unproven = self.unresolved()
+        self._begin([*proven, *unproven], "the process ended before the answer was journaled")
+        waiting = [asyncio.ensure_future(order.settled.wait()) for order in unproven]
         if waiting:
             _, late = await asyncio.wait(waiting, timeout=timeout_secs)
             for task in late:
@@ -307,6 +321,18 @@ class OrderDesk:
         # Executions being read, and what is missing: all is told from the journal next.
         if self._shared.tasks:
             await asyncio.wait(set(self._shared.tasks), timeout=timeout_secs)
+
+    def _begin(self, orders: Sequence[LiveOrder], why: str) -> None:
+        """Look for those that were adopted and that no poll will tell of."""
+        for order in orders:
+            if order.is_displaced:
+                self._table.displaced(order)
+            elif not (order.is_proven or order.is_held or order.state.is_terminal):
+                self._unproven.begin(order, why)
+            elif order.replacing is not None and not order.state.is_terminal:
+                self._replacement.look_for(order)
+            elif order.misses:
+                self._missing.look_for(order)
 
     def start(self) -> None:
         """Begin polling."""

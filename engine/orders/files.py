@@ -11,6 +11,7 @@ from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.files import make_folder
 
 PAPER = "paper"  # stands for the account of a run that sends nothing to a venue
+JOURNAL = ".journal.sqlite"
 PROBE_BYTES = 64 * 1024
 
 
@@ -22,7 +23,7 @@ class AccountFiles(msgspec.Struct, frozen=True):
 
     @property
     def journal(self) -> Path:
-        return self.folder / f"{self.name}.journal.sqlite"
+        return self.folder / f"{self.name}{JOURNAL}"
 
     @property
     def risk(self) -> Path:
@@ -42,6 +43,11 @@ class AccountFiles(msgspec.Struct, frozen=True):
     @property
     def is_paper(self) -> bool:
         return self.name.endswith(f"-{PAPER}")
+
+
+def files_of(journal: Path) -> AccountFiles:
+    """The files of the account whose journal this is."""
+    return AccountFiles(journal.parent, journal.name.removesuffix(JOURNAL))
 
 
 def old_risk_file(folder: Path, *, paper: bool = False) -> Path:

@@ -26,7 +26,7 @@ from fairlead.engine.orders.journal_archived import (
     archives_of,
 )
 from fairlead.engine.orders.journal_check import NEWEST_RECORDS, damaged_records
-from fairlead.engine.orders.journal_schema import OPEN_ORDERS, Record, is_whole
+from fairlead.engine.orders.journal_schema import OPEN_ORDERS, OPEN_ORDERS_OF, Record, is_whole
 from fairlead.engine.orders.model import Intent, OrderState, VenueFill
 
 GIVEN_UP_RECORDS = NEWEST_RECORDS  # that a restart looks through for orders given up
@@ -195,6 +195,10 @@ class JournalReads:
     def open_orders(self) -> list[JournaledOrder]:
         """Every order that is not terminal, oldest first."""
         return [journaled_order(row[:-1]) for row in self._rows(OPEN_ORDERS)]
+
+    def open_of(self, strategy: str) -> list[JournaledOrder]:
+        """Those of one strategy."""
+        return [journaled_order(row[:-1]) for row in self._rows(OPEN_ORDERS_OF, (strategy,))]
 
     def order(self, client_order_id: str) -> JournaledOrder | None:
         rows = self._rows(

@@ -9,11 +9,12 @@ SCHEMA_VERSION = 2  # as written into `meta` below
 COMPACTED_VERSION = 3
 OLD_VERSION = 1  # upgraded by `journal_upgrade`
 KNOWN_VERSIONS = frozenset({str(SCHEMA_VERSION), str(COMPACTED_VERSION)})
-OPEN_ORDERS = (
+_OPEN = (
     "SELECT intent, state, venue_order_id, filled, cost, cancel_requested, ts_sent, "
     "client_order_id FROM orders WHERE state NOT IN ('FILLED', 'CANCELED', 'EXPIRED', 'REFUSED') "
-    "ORDER BY ts_sent, client_order_id"
 )
+OPEN_ORDERS = f"{_OPEN} ORDER BY ts_sent, client_order_id"
+OPEN_ORDERS_OF = f"{_OPEN} AND strategy = ? ORDER BY ts_sent, client_order_id"
 
 # `meta`: `schema`; `live`, the number of open orders, kept by triggers so that an open order can't
 # be missed; `boot`, in which run of the machine the whole file was last checked.

@@ -1,4 +1,4 @@
-"""The lock of the one process that trades an account.
+"""The locks of the one process that trades an account, and of the one that flattens it.
 
 A lock file can be taken away under its holder, by a person or by what cleans folders up: the holder
 looks again, and makes it anew.
@@ -6,11 +6,12 @@ looks again, and makes it anew.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from fairlead.engine.errors import Exit, FairleadError
@@ -62,9 +63,7 @@ class AccountLock:
                 os.close(file)
                 raise self._refused("locked", error) from error
             if self._is_at_its_path(file):
-                with contextlib.suppress(OSError):  # a full disk: it holds without a name
-                    os.ftruncate(file, 0)
-                    os.pwrite(file, f"{os.getpid()}{self._note}\n".encode(), 0)
+                _sign(file, self._note)
                 self._touched = time.monotonic()
                 return file
             os.close(file)  # it was taken away before it was locked: it locks nothing
@@ -134,6 +133,63 @@ class AccountLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+class FlattenLock:
+    """Held by the one process that flattens an account, or takes up what a flatten has left; the
+    kernel frees it when that one dies."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: int | None = None
+
+    def take(self) -> bool:
+        """Whether it is ours now. Raises OSError."""
+        file = open_private(self.path, os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            return False
+        _sign(file)
+        self._file = file
+        return True
+
+    async def taken(self, secs: float) -> bool:
+        """Whether it is ours within so many seconds. Raises OSError."""
+        deadline = asyncio.get_running_loop().time() + secs
+        while not self.take():
+            if asyncio.get_running_loop().time() >= deadline:
+                return False
+            await asyncio.sleep(LOOK_SECS)
+        return True
+
+    @contextlib.asynccontextmanager
+    async def held(self, secs: float) -> AsyncIterator[None]:
+        """Raises FairleadError: another process has it for so many seconds."""
+        if not await self.taken(secs):
+            raise FairleadError(
+                "KILL-FLATTEN",
+                f"process {holder_of(self.path) or 'unknown'} is closing positions of this account "
+                f"({self.path}) for longer than {secs:g} s; start again once it is over",
+                Exit.LOCKED,
+            )
+        try:
+            yield
+        finally:
+            self.free()
+
+    def free(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _sign(file: int, note: str = "") -> None:
+    """Who holds it, for the message to whoever comes second."""
+    with contextlib.suppress(OSError):  # a full disk: it holds without a name
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}{note}\n".encode(), 0)
 
 
 def holder_of(path: Path) -> int | None:

@@ -18,9 +18,9 @@ from fairlead.adapters import registry
 from fairlead.engine.cli.app import app
 from fairlead.engine.errors import Exit
 from fairlead.engine.kill.command import VenueKill
-from fairlead.engine.kill.flatten import FlattenLock
 from fairlead.engine.orders.files import AccountFiles
 from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.lock import FlattenLock
 from fairlead.engine.orders.model import (
     CancelRefused,
     Intent,

@@ -12,10 +12,11 @@ import msgspec
 import pytest
 
 from fairlead.engine.kill.account import Market, Markets
-from fairlead.engine.kill.flatten import Closed, Flattener, FlattenLock, KillJournal, KillSink
+from fairlead.engine.kill.flatten import Closed, Flattener, KillJournal, KillSink
 from fairlead.engine.kill.sweep import EXTERNAL, Sweep, SweptOrder
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.live import KILL_STRATEGY
+from fairlead.engine.orders.lock import FlattenLock
 from fairlead.engine.orders.model import (
     Absent,
     Accepted,

@@ -143,7 +143,7 @@ class _Trading:
         await desk.stop(cancel_open=False)
 
     def told(self) -> None:
-        self.apart.start(lambda: None)
+        self.apart.start(lambda: None, lambda _: True)
         self.is_told = True
 
     def externals(self) -> Sequence[VenueOrder]:

@@ -39,7 +39,7 @@ class Beside:
         self.apart.on_filled = lambda strategy, one: self.ledger.filled(
             one.client_order_id or "", strategy, one.instrument, one.side, one.quantity
         )
-        self.apart.start(self.count)
+        self.apart.start(self.count, lambda _: True)
 
     def count(self) -> None:
         for one in self.journal.positions():
@@ -169,7 +169,7 @@ def test_what_the_start_has_counted_is_not_told_again(beside: Beside) -> None:
     beside.journal.hand_over("S-2", KILL_STRATEGY, INSTRUMENT, D(100))
     beside.order("K", KILL_STRATEGY, Side.SELL, "0.2")
     beside.executed("K", "T1", "0.1")
-    beside.apart.start(beside.count)
+    beside.apart.start(beside.count, lambda _: True)
     beside.apart.look()
     assert beside.agrees()
     beside.executed("K", "T2", "0.1")
@@ -211,7 +211,7 @@ def test_an_order_of_a_strategy_that_the_run_has_no_more(beside: Beside, is_over
     beside.executed("G", "T1", "0.1")
     if is_over:
         beside.journal.state("G", OrderState.CANCELED)
-    beside.apart.start(beside.count)
+    beside.apart.start(beside.count, lambda _: True)
     beside.told("G", "T2", "0.2", "G" if is_over else None)
     assert beside.agrees()
     assert beside.ledger.by_strategy["GONE-1", INSTRUMENT] == D("0.3")
