@@ -39,9 +39,9 @@ def command(
     What a run tells people is among them where the config has `[log]`, else on its stderr only:
     where it was started (`journalctl` of a service).
     """
-    from fairlead.engine.run.answers import up_of
     from fairlead.engine.run.config import load
     from fairlead.engine.run.log_lines import Log
+    from fairlead.engine.run.up import up_of
 
     loaded = load(config)
     log = Log.of(loaded, up_of(loaded, mode or "").mode)

@@ -9,7 +9,7 @@ _SETTLE = "a live start settles it; `fairlead explain ORDER_ID --config CONFIG` 
 ASKED: dict[str, Code] = {
     # -- status, logs ----------------------------------------------------------------------------
     "NO-ANSWER": Code(
-        "a run is up, and its page does not answer",
+        "a run is up, and does not answer: its page, or no sign of it is new",
         "look whether it hangs; `--files` tells what its files say, `fairlead kill` works",
     ),
     "PAGE-NO-ANSWER": Code(
@@ -17,7 +17,7 @@ ASKED: dict[str, Code] = {
         "`--files` answers from the files; look at the run's log",
     ),
     "NO-SIGN": Code(
-        "a run is up, and has given no sign of how it is: only its files were looked at",
+        "a run is up, and gives no sign of how it is: only its files were looked at",
         "look at its log, and whether its state folder can be written",
     ),
     "NO-STOP": Code(

@@ -77,3 +77,16 @@ def require_writable(
             f"can't write in {folder}: {error.strerror}; {undone}. Free the disk or {remedy}",
             exit_code,
         ) from error
+
+
+def unwritable(folder: Path) -> str | None:
+    """Why the folder, or the nearest one above it that is there, takes no file; the probe has no
+    name there."""
+    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    try:
+        with tempfile.TemporaryFile(dir=there) as probe:
+            probe.write(b"\0")
+            probe.flush()
+    except OSError as error:
+        return f"{there}: {error.strerror}"
+    return None

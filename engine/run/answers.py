@@ -6,17 +6,13 @@ from functools import cached_property
 
 import msgspec
 
-from fairlead.engine.config.loaded import LoadedConfig, account_files
+from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.observe.page import told
-from fairlead.engine.observe.page.announced import place_of
 from fairlead.engine.observe.page.client import Asked
-from fairlead.engine.orders.lock import holder_of
-from fairlead.engine.research.runs import Run, newest
 from fairlead.engine.run.at_rest import NO_ANSWER, AtRest
-from fairlead.engine.run.modes import MODES
+from fairlead.engine.run.up import up_of
 
-NODE_MODES = ("live", "paper", "record")
 # By what is wrong, the exit code that says so; the first that is `bad` counts.
 EXITS = {
     "KILLED": Exit.KILLED,
@@ -36,46 +32,6 @@ EXITS = {
 }
 
 
-class Up(msgspec.Struct, frozen=True, kw_only=True):
-    """The run of a config that is up: its process, and its page where it has one (else empty).
-
-    Where none is (`pid` 0) `mode` is live, where the config has traded so, else that of the last.
-    """
-
-    mode: str
-    pid: int = 0
-    address: str = ""
-
-
-def up_of(loaded: LoadedConfig, mode: str = "") -> Up:
-    """By what a run of this mode, or of any, holds; no lock is taken for it."""
-    modes = (mode,) if mode else NODE_MODES
-    place = place_of(loaded.state_dir, modes)
-    if place is not None:
-        return Up(mode=place.mode, pid=place.pid, address=place.address)
-    for one in modes:
-        traits = MODES[one]  # type: ignore[index]
-        for key in loaded.traded if traits.trades else ():
-            pid = holder_of(account_files(loaded, key, paper=not traits.is_real).lock)
-            if pid is not None:
-                return Up(mode=one, pid=pid)
-    return Up(mode=mode or _last_mode(loaded))
-
-
-def _last_mode(loaded: LoadedConfig) -> str:
-    """Live, where there is a journal: what a paper run did since is nobody's money."""
-    if any(account_files(loaded, key).journal.exists() for key in loaded.traded):
-        return "live"
-    for folder in newest(loaded.state_dir):
-        try:
-            found = Run.at(folder).manifest
-        except FairleadError:
-            continue
-        if found.name == loaded.config.name and found.mode in NODE_MODES:
-            return found.mode
-    return "live"
-
-
 class Answers:
     """Of one config, now. `told_by` says who has answered, for people.
 
@@ -84,10 +40,12 @@ class Answers:
 
     def __init__(self, loaded: LoadedConfig, *, mode: str = "", from_files: bool = False) -> None:
         self.up = up_of(loaded, mode)
-        self.files = AtRest(loaded, self.up.mode, self.up.pid)
+        self.files = AtRest(loaded, self.up)
         self._folder = loaded.state_dir
         self._asks_page = bool(self.up.address) and not from_files
         self.told_by = "the files: no run is up"
+        if self.up.held_by:
+            self.told_by = f"the files, beside a run of {self.up.holder}"
         if self._asks_page:
             self.told_by = f"the run in process {self.up.pid}, at {self.up.address}"
             return
@@ -119,7 +77,8 @@ class Answers:
             return self._page.get("status", told.Status)
         except FairleadError as error:
             found = self.files.status()
-            mute = told.Wrong(level="bad", code=NO_ANSWER, text=error.message)
+            level: told.Level = "bad" if self.files.is_up else "look"  # a start takes long
+            mute = told.Wrong(level=level, code=NO_ANSWER, text=error.message)
             others = (one for one in found.wrong if one.code != NO_ANSWER)
             return msgspec.structs.replace(found, wrong=[mute, *others])
 

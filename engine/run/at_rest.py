@@ -23,7 +23,7 @@ from fairlead.engine.observe.page import rows, told
 from fairlead.engine.observe.page.sign import Sign, sign_of
 from fairlead.engine.observe.page.status import losses_within, of_kill
 from fairlead.engine.observe.page.wrong import of_bare
-from fairlead.engine.orders.files import PAPER, AccountFiles
+from fairlead.engine.orders.files import PAPER, AccountFiles, unwritable
 from fairlead.engine.orders.journal import Journal, JournalError, Position
 from fairlead.engine.orders.live import LiveOrder
 from fairlead.engine.orders.model import OrderState, VenueFill
@@ -34,28 +34,32 @@ from fairlead.engine.risk.money import Equity
 from fairlead.engine.risk.state import Held, RiskState, RiskStateError, RiskStateFile
 from fairlead.engine.risk.states import RiskStates
 from fairlead.engine.run import at_rest_paper
+from fairlead.engine.run.up import Up
 from fairlead.engine.secrets import redact
 
 UNPROVEN = frozenset({OrderState.INTENDED, OrderState.UNKNOWN})
 RUNS_LOOKED_AT = 200  # for the config's last
 STOPPED = "stopped"
 NO_ANSWER = "NO-ANSWER"  # of what is wrong the first: the rest may be old
+NO_SIGN = "NO-SIGN"
 SLACK_SECS = 2.0  # that a sign may be late on a busy machine
 # Outcomes of a run that lost its journal
 JOURNAL_LOST = ("JRN-CHANGED", "JRN-CORRUPT", "JRN-READ", "JRN-WRITE")
 
 
 class AtRest:
-    """Of one config. `mode` is whose accounts are meant, `pid` the run that holds them, or 0.
+    """Of one config. `up` says whose accounts are meant, and who has them.
 
     A file that can't be read is told in `status().wrong`; the rows that need it raise its error.
     """
 
-    def __init__(self, loaded: LoadedConfig, mode: str, pid: int) -> None:
+    def __init__(self, loaded: LoadedConfig, up: Up) -> None:
         self.loaded = loaded
-        self.mode = mode
-        self.pid = pid
-        self._is_real = mode == "live"
+        self.mode = up.mode
+        self.pid = up.pid
+        self._up = up
+        self._is_free = not (up.pid or up.held_by)  # nobody writes the journals
+        self._is_real = up.mode == "live"
 
     # -- rows ----------------------------------------------------------------------------------
 
@@ -117,7 +121,7 @@ class AtRest:
         """Of the accounts that the config trades; on paper there are none. Raises JournalError."""
         for files in self._files():
             if self._is_real and files.journal.exists():
-                with closing(Journal.reading(files.journal, at_rest=not self.pid)) as journal:
+                with closing(Journal.reading(files.journal, at_rest=self._is_free)) as journal:
                     yield journal
 
     def _files(self) -> list[AccountFiles]:
@@ -196,6 +200,11 @@ class AtRest:
     def _sign(self) -> tuple[Sign, float] | None:
         """Of the run that is up, with its age in seconds."""
         return sign_of(self.loaded, self.mode, self.pid) if self.pid else None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the loop of the run has to turn; of one that tells nothing it is taken so."""
+        return self._sign is None or self._sign[0].is_up
 
     @property
     def _state(self) -> str:
@@ -311,33 +320,64 @@ class AtRest:
         for key, files in zip(self.loaded.traded, self._files(), strict=False):
             if self._is_real and files.journal.exists():
                 account = self.loaded.config.venues[key].account
-                with closing(Journal.reading(files.journal, at_rest=not self.pid)) as journal:
+                with closing(Journal.reading(files.journal, at_rest=self._is_free)) as journal:
                     yield from bare_positions(journal, key, account, kills)
 
     def _of_run(self, by_files: set[str]) -> Iterator[told.Wrong]:
         """What the run that is up says, but for what the files have told, which are newer."""
         if self._sign is None:
-            text = (
-                "the run has given no sign of how it is: streams, books, clocks, strategies and "
-                "limits were not looked at, only its files"
+            why = unwritable(self.loaded.state_dir)
+            yield told.Wrong(
+                level="look" if why is None else "bad",
+                code=NO_SIGN,
+                text=redact(
+                    "the run has given no sign of how it is: streams, books, clocks, strategies "
+                    f"and limits were not looked at, only its files{_takes_none(why)}"
+                ),
             )
-            yield told.Wrong(level="look", code="NO-SIGN", text=text)
             return
         sign, age_secs = self._sign
-        if age_secs > self.loaded.config.run.stuck_secs + SLACK_SECS:
-            yield _bad(
-                NO_ANSWER,
-                f"the run's loop has given no sign for {age_secs:.0f} s: no order and no cancel "
-                "goes on (`fairlead kill` works all the same); LOOP-STUCK in its log names what it "
-                "is at; what follows is from before",
-            )
+        if (late := self._late(sign, age_secs)) is not None:
+            yield late
         if "KILLED" in by_files:
             by_files = {*by_files, "STOPPED"}  # the same, by the gate
         yield from (one for one in sign.wrong if one.code not in by_files)
 
+    def _late(self, sign: Sign, age_secs: float) -> told.Wrong | None:
+        """What a sign's age means. A start imports and reads for as long as it takes."""
+        level: told.Level = "bad" if sign.is_up else "look"
+        if age_secs < -SLACK_SECS:
+            text = (
+                f"the run's sign is of {-age_secs:.0f} s from now: the clock was set back, and it "
+                "has given none since; whether its loop turns is not known"
+            )
+            return told.Wrong(level=level, code=NO_SIGN, text=text)
+        is_late = age_secs > self.loaded.config.run.stuck_secs + SLACK_SECS
+        why = unwritable(self.loaded.state_dir) if age_secs > SLACK_SECS else None
+        if why is None and not is_late:
+            return None
+        none_for = f"the run has given no sign for {age_secs:.0f} s"
+        if why is not None:
+            text = f"{none_for}{_takes_none(why)}; what follows of it is from before"
+            return _bad(NO_SIGN, text)
+        if level == "look":
+            text = f"{none_for}: it is {sign.state}, and its loop has had no turn"
+            return told.Wrong(level=level, code=NO_SIGN, text=text)
+        return _bad(
+            NO_ANSWER,
+            f"{none_for}: its loop stands still, or it can't write. Then no order and no cancel "
+            "goes on (`fairlead kill` works all the same); LOOP-STUCK in its log names what it is "
+            "at; what follows of it is from before",
+        )
+
     def _at_rest(self, orders: list[told.OrderTold]) -> Iterator[told.Wrong]:
         """Where no run is up."""
-        yield _bad("NOT-RUNNING", f"no {self.mode} run of {self.loaded.config.name} is up")
+        none = f"no {self.mode} run of {self.loaded.config.name} is up"
+        if self._up.held_by:
+            holder = f"a run of {self._up.holder} (process {self._up.held_by})"
+            yield _bad("NOT-RUNNING", f"{none}; {holder} has its account")
+            return
+        yield _bad("NOT-RUNNING", none)
         if unproven := sum(one.is_unknown for one in orders):
             yield _bad(
                 "UNKNOWN", f"{unproven} orders have no proven outcome, and no run asks: start one"
@@ -364,6 +404,11 @@ class AtRest:
 
 def _bad(code: str, text: str) -> told.Wrong:
     return told.Wrong(level="bad", code=code, text=redact(text))
+
+
+def _takes_none(why: str | None) -> str:
+    """Of the state folder."""
+    return "" if why is None else f"; its state folder takes no file ({why})"
 
 
 def _halt(one: FoundHalt) -> told.HaltTold:

@@ -34,8 +34,8 @@ class LoopWatch:
     """In a with block on the thread of the loop.
 
     `cancels` is called from the watch's thread before it ends the process, and gives what it did;
-    `on_stuck` with the text, when it is told. Until `is_up()` nothing is told, and while
-    `is_stopping()` nothing is ended.
+    `on_stuck` when it is told, with the text for who hears it once the loop turns again. Until
+    `is_up()` nothing is told, and while `is_stopping()` nothing is ended.
     """
 
     def __init__(
@@ -102,13 +102,17 @@ class LoopWatch:
                 self._end(still)
 
     def _tell(self, still: float) -> None:
+        secs = f"{still:.0f} s"
         what = (
-            f"the event loop has not turned for {still:.0f} s: no order, no cancel and no page "
-            "goes on (`fairlead kill` works all the same)"
+            f"the event loop has not turned for {secs}: no order, no cancel and no page goes on "
+            "(`fairlead kill` works all the same)"
         )
         if self._exit_secs is not None:
             what += f"; the process ends after {self._exit_secs} s"
-        self._on_stuck(what)
+        self._on_stuck(
+            f"the event loop stood still for {secs} or longer: no order, no cancel and no page "
+            "went on meanwhile; the log says at what, and when it turned again"
+        )
         self._log(f"{CODE}: {what}. The loop is at:\n{self._stack()}")
 
     def _stack(self) -> str:

@@ -268,6 +268,7 @@ class NodeRun:
             people.info("%s", line)
         notify(READY)
         self._is_up = True
+        self._shown.up()
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
         """True when the work is done; a stop gives it up. Raises what the work raised."""

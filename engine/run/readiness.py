@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from fairlead.engine.config.priced import (
 from fairlead.engine.config.problems import ConfigError, ConfigProblem, KeyPath
 from fairlead.engine.config.resolved import Mode
 from fairlead.engine.errors import FairleadError
+from fairlead.engine.orders.files import unwritable
 
 
 def start_look(loaded: LoadedConfig, mode: Mode | None) -> tuple[list[ConfigProblem], list[str]]:
@@ -105,16 +105,6 @@ def _folders(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
                 came=str(folder),
                 hint=why,
             )
-
-
-def unwritable(folder: Path) -> str | None:
-    """Why no file can be made in the folder, or in the nearest one above it that is there."""
-    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
-    try:
-        with tempfile.TemporaryFile(dir=there):
-            return None
-    except OSError as error:
-        return f"{there}: {error.strerror}"
 
 
 def _backtest(loaded: LoadedConfig) -> tuple[list[ConfigProblem], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from fairlead.engine.config.people import People
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.kill.state import KillState
 from fairlead.engine.observe.assumptions import versions
+from fairlead.engine.observe.page.announced import Announced
 from fairlead.engine.observe.page.sign import Signing
 from fairlead.engine.observe.page.sources import Sources
 from fairlead.engine.research.places import RUN_FILE, RUNS
@@ -23,6 +25,7 @@ from fairlead.engine.research.runs import Run, newest
 from fairlead.engine.run.build import Parts
 from fairlead.engine.run.modes import MODES, NodeMode
 from fairlead.engine.run.trading import TradingAccount
+from fairlead.engine.run.up import accounts_in
 from fairlead.engine.status import LOOP_STUCK, RunStatus
 
 if TYPE_CHECKING:
@@ -30,12 +33,14 @@ if TYPE_CHECKING:
     from fairlead.engine.observe.page.server import Page
     from fairlead.engine.observe.page.told import BudgetTold, RunTold
 
+logger = logging.getLogger(__name__)
+
 RUNS_SHOWN = 50
 
 
 class Shown:
-    """Of one run. Where its config shows nothing there is its sign in the state folder, for
-    `fairlead status`.
+    """Of one run. Where its config shows nothing there is its sign in the state folder, and whose
+    run it is, for `fairlead status`.
 
     `lines` are what a person is told once the page is there. `alerts` are told of the run's end by
     who knows it.
@@ -75,7 +80,9 @@ class Shown:
             report=lambda name: _report(loaded.state_dir, name),
             now_ns=time.time_ns,
         )
-        self._tasks.append(Signing(sources).run)
+        self._announced = Announced(loaded, mode, accounts_in(loaded, mode))
+        self._signing = Signing(sources)
+        self._tasks.append(self._signing.run)
         self._show(people, f"{loaded.config.name} {mode}")
 
     def _show(self, people: People, name: str) -> None:
@@ -117,19 +124,29 @@ class Shown:
         """Never raises."""
         if self._page is not None:
             self.lines = await self._page.start()
+        try:
+            self._announced.tell("" if self._page is None else self._page.address)
+        except OSError as error:  # who asks from a shell finds it by its accounts, and reads files
+            logger.warning("where the run is can't be written down: %s", error)
         self._running = [asyncio.ensure_future(task()) for task in self._tasks]
 
     async def stop(self) -> None:
         """Never raises."""
+        self._announced.withdraw()
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
         if self._page is not None:
             await self._page.stop()
 
+    def up(self) -> None:
+        """The run has said that it runs: strategies start, and what blocks the loop is stuck."""
+        self._sources.is_up = True
+        self._signing.give()
+
     def stuck(self, text: str) -> None:
         """The loop stands still; from another thread. Whoever is told by alerts hears it now, the
-        page tells it once the loop turns again."""
+        page tells it once the loop turns again, of what is over by then."""
         self._status.problem(time.time_ns(), LOOP_STUCK, text)
         if self.alerts is not None:
             self.alerts.stuck()

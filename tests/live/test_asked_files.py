@@ -37,9 +37,13 @@ def test_a_loop_that_stands_still_is_not_well(live: Run) -> None:
     wait_for(lambda: status(live)[0] == Exit.TIMED_OUT, "the sign to be old")
     text = status(live)[1]
     assert text.startswith("NOT WELL: ")
-    assert "the run's loop has given no sign for" in text
+    assert "the run has given no sign for" in text
+    assert "its loop stands still, or it can't write" in text
     live.release()
     wait_for(lambda: "no sign" not in status(live)[1], "the loop to turn")
+    text = status(live)[1]
+    assert "LOOP-STUCK the event loop stood still for" in text, "it is over by now"
+    assert "goes on" not in text
     live.end()
     assert not list((live.folder / "state").glob("*.sign.json"))
 

@@ -21,7 +21,6 @@ from aiohttp import web
 
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.observe.page.access import CONTROL_FILE, LOOK_FILE, Access, hosts_of, token_of
-from fairlead.engine.observe.page.announced import Announced
 from fairlead.engine.observe.page.api import BODY_BYTES_MAX, SAFE, STREAM, Api, answer
 from fairlead.engine.observe.page.metrics import HOW, KIND, Metrics
 from fairlead.engine.observe.page.snapshot import Snapshot
@@ -51,7 +50,6 @@ class Page:
         self._runner: web.AppRunner | None = None
         self._hub: Hub | None = None
         self._ticking: asyncio.Task[None] | None = None
-        self._announced = Announced(sources.loaded.state_dir, sources.mode)
         self.snapshot = Snapshot(sources, is_controlled=settings.control)
         self._metrics: Metrics | None = None
         self.address = ""  # once it is served
@@ -67,6 +65,7 @@ class Page:
             logger.exception("PAGE")
             self._problem(f"the page is not served: {type(error).__name__}: {error}")
         await self.stop()
+        self.address = ""
         return []
 
     def _problem(self, text: str) -> None:
@@ -111,10 +110,6 @@ class Page:
         bound = runner.addresses[0][1]
         access.lead_here(hosts_of(host, bound, settings.hosts))
         self.address = f"http://{host}:{bound}/"
-        try:
-            self._announced.tell(self.address)
-        except OSError as error:  # who asks from a shell reads the files then
-            logger.warning("PAGE: where it is can't be written down: %s", error)
         self._ticking = asyncio.get_running_loop().create_task(self._tick())
         told = [f"page: {self.address} (its token: {folder / LOOK_FILE})"]
         if control is not None:
@@ -123,7 +118,6 @@ class Page:
 
     async def stop(self) -> None:
         """Never raises."""
-        self._announced.withdraw()
         try:
             if self._ticking is not None:
                 self._ticking.cancel()

@@ -25,30 +25,39 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SIGN = ".sign.json"
 SIGN_SECS = 0.5
 BYTES_MAX = 1 << 20  # of the file
 SECOND_NS = 1_000_000_000
 
 
 class Sign(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the run in process `pid`; `wrong` is what its page would tell."""
+    """Of the run in process `pid`; `wrong` is what its page would tell. `is_up`: it has said that
+    it runs, and its loop is to turn from then on."""
 
     pid: int
     state: str
+    is_up: bool
     wrong: list[Wrong]
 
 
-def sign_file(loaded: LoadedConfig, mode: str) -> Path:
-    """In the state folder; one a config and mode."""
-    return loaded.state_dir / f"{loaded.config.name}-{mode}.sign.json"
+def stem_of(loaded: LoadedConfig, mode: str, pid: int) -> str:
+    """Of the files by which a run is found: two configs of one name have two."""
+    return f"{loaded.config.name}-{mode}-{pid}"
+
+
+def sign_file(loaded: LoadedConfig, mode: str, pid: int) -> Path:
+    """In the state folder; one a run."""
+    return loaded.state_dir / f"{stem_of(loaded, mode, pid)}{SIGN}"
 
 
 class Signing:
-    """Of one run. A sign that can't be written is taken away: an old one would be a false one."""
+    """Of one run. A sign that can't be written is taken away, or emptied where its folder keeps it:
+    an old one would be a false one."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._path = sign_file(sources.loaded, sources.mode)
+        self._path = sign_file(sources.loaded, sources.mode, os.getpid())
         self._last = b""
         self._is_failure_told = False
 
@@ -71,7 +80,8 @@ class Signing:
         try:
             sources = self._sources
             wrong = wrong_now(sources, sources.now_ns())
-            sign = Sign(pid=os.getpid(), state=sources.state(), wrong=wrong)
+            state, is_up = sources.state(), sources.is_up
+            sign = Sign(pid=os.getpid(), state=state, is_up=is_up, wrong=wrong)
             content = msgspec.json.encode(sign)
             if content == self._last:
                 os.utime(self._path)
@@ -92,13 +102,16 @@ class Signing:
 
     def _withdraw(self) -> None:
         self._last = b""
-        with contextlib.suppress(OSError):
+        try:
             self._path.unlink(missing_ok=True)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.truncate(self._path, 0)
 
 
 def sign_of(loaded: LoadedConfig, mode: str, pid: int) -> tuple[Sign, float] | None:
     """Of the run in process `pid`, and its age in seconds; None: it has given none."""
-    path = sign_file(loaded, mode)
+    path = sign_file(loaded, mode, pid)
     try:
         with path.open("rb") as file:
             age_secs = time.time() - os.fstat(file.fileno()).st_mtime

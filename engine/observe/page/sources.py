@@ -87,6 +87,7 @@ class Sources:
         self.report = report
         self.now_ns = now_ns
         self.started_ns = now_ns()
+        self.is_up = False  # it has said that it runs
         self.parts: Parts | None = None
         self.cache: Any = None
         self.alerts: Alerts | None = None

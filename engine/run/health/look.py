@@ -7,11 +7,11 @@ from pathlib import Path
 
 from fairlead.engine.config.problems import ConfigError
 from fairlead.engine.errors import Exit
-from fairlead.engine.run.answers import up_of
 from fairlead.engine.run.at_rest import AtRest
 from fairlead.engine.run.config import load
 from fairlead.engine.run.health import kernel, locks, machine, page, state, venues
 from fairlead.engine.run.health.found import Check, Trouble, check
+from fairlead.engine.run.up import up_of
 
 
 def look(config: Path | None, *, asks: bool, tell: Callable[[str], None]) -> Iterator[Check]:
@@ -38,7 +38,7 @@ def look(config: Path | None, *, asks: bool, tell: Callable[[str], None]) -> Ite
     if loaded is None:
         return
     up = up_of(loaded)
-    yield from state.look(loaded, AtRest(loaded, up.mode, up.pid))
+    yield from state.look(loaded, AtRest(loaded, up))
     checks, secrets = venues.keys(loaded)
     yield from checks
     yield from locks.look(loaded, secrets)

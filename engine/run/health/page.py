@@ -12,8 +12,8 @@ from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.observe.page.access import CONTROL_FILE, LOOK_FILE, token_of
 from fairlead.engine.observe.page.client import Asked
 from fairlead.engine.observe.page.told import Status
-from fairlead.engine.run.answers import Up
 from fairlead.engine.run.health.found import Check, Trouble, check
+from fairlead.engine.run.up import Up
 
 
 def look(loaded: LoadedConfig, up: Up) -> Iterator[Check]:

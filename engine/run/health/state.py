@@ -11,20 +11,23 @@ from pathlib import Path
 
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import Exit, clear_command
+from fairlead.engine.observe.page.announced import UP
+from fairlead.engine.observe.page.sign import SIGN
+from fairlead.engine.orders.files import unwritable
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.journal_reads import REPAIR
 from fairlead.engine.research.places import RUNS
 from fairlead.engine.risk.continuity import lost_beside
 from fairlead.engine.run.at_rest import AtRest
 from fairlead.engine.run.health.found import Check, Trouble, check
-from fairlead.engine.run.readiness import unwritable
 from fairlead.engine.secrets import redact
 
 PRIVATE = (
     "*.journal.sqlite*",
     "*.risk.json",
     "*.clear.json",
-    "*.sign.json",
+    f"*{SIGN}",
+    f"*{UP}",
     "page*.token",
     "kill-switch/*",
 )

@@ -23,6 +23,7 @@ from fairlead.engine.research.begun import begun_in, marked
 from fairlead.engine.research.runs import Run, newest
 from fairlead.engine.run.at_rest import AtRest
 from fairlead.engine.run.config import load
+from fairlead.engine.run.up import Up
 from tests.unit.backtest_kit import perpetual, write_catalog
 from tests.unit.observe.test_same_bytes import PERP, all_strategies
 from tests.unit.orders.conftest import intent
@@ -106,7 +107,7 @@ def test_the_fills_of_a_live_run_that_is_over_are_the_journals(
     before = json.loads(run.read_bytes())
     run.write_text(json.dumps(before | {"mode": "live"}))
     loaded = load(file)
-    assert AtRest(loaded, "live", 0).status().fills is None, "there is no journal"
+    assert AtRest(loaded, Up(mode="live")).status().fills is None, "there is no journal"
     path = account_files(loaded, "test").journal
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(Journal(path, fsync=False, now_ns=lambda: 1)) as journal:
@@ -118,8 +119,8 @@ def test_the_fills_of_a_live_run_that_is_over_are_the_journals(
         left = found.path.read_bytes()
     if is_killed:
         found.path.write_bytes(left)
-    status = AtRest(loaded, "live", 0).status()
-    assert status.fills == len(AtRest(loaded, "live", 0).fills(10)) == 3
+    status = AtRest(loaded, Up(mode="live")).status()
+    assert status.fills == len(AtRest(loaded, Up(mode="live")).fills(10)) == 3
     assert (status.denials is None, status.started_ns == begun_ns) == (is_killed, is_killed)
     last = [one for one in status.wrong if one.code == "LAST-RUN"]
     assert [(one.level, found.begun.id in one.text) for one in last] == [("look", True)] * is_killed
