@@ -22,7 +22,7 @@ ASKED: dict[str, Code] = {
     ),
     "NO-STOP": Code(
         "a strategy holds a position whose stop a kill has cancelled, and no other lives",
-        "close it (`fairlead kill strategy ID --action flatten`), or see to it that its strategy "
+        "close it (a kill of the strategy that flattens does), or see to it that its strategy "
         "sends a stop",
     ),
     "LAST-RUN": Code("the last run did not end well", "its outcome stands in the line"),

@@ -81,7 +81,7 @@ def test_a_run_answers_by_its_page_and_the_files_say_the_same(live: Run) -> None
     assert asked(live, "status", code=Exit.KILLED)["kills"][0]["action"] == "halt"
     assert command("status", str(live.config), "--quiet").stdout == ""
     live.end()
-    assert not list((live.folder / "state").glob("*.address"))
+    assert not list((live.folder / "state").glob("*.up"))
 
 
 def for_people(live: Run) -> None:
@@ -148,7 +148,7 @@ def test_what_is_at_a_dead_run_s_address_gets_no_token(live: Run) -> None:
     assert live.process is not None
     live.process.kill()
     live.process.wait(PATIENCE_SECS)
-    assert list((live.folder / "state").glob("*.address")), "it had no time to take it away"
+    assert list((live.folder / "state").glob("*.up")), "it had no time to take it away"
     heard: list[bytes] = []
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
