@@ -68,8 +68,8 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
 class KillJournal(Journal):
     """The account's journal as the flattening process sees it: only KILL's orders are its own."""
 
-    def open_orders(self) -> list[JournaledOrder]:
-        return self.open_of(KILL_STRATEGY)
+    def open_orders(self, strategy: str | None = KILL_STRATEGY) -> list[JournaledOrder]:
+        return super().open_orders(KILL_STRATEGY)
 
 
 class Flattener:
@@ -302,7 +302,7 @@ class Flattener:
 
     def _live(self) -> list[JournaledOrder]:
         """KILL's orders that are not over, this process's or another's."""
-        return self._journal.open_of(KILL_STRATEGY)
+        return self._journal.open_orders(KILL_STRATEGY)
 
     async def settle_old(self, secs: float) -> bool:
         """Wait until no KILL order of before is open. False: one is, nothing may be sent."""
@@ -371,7 +371,7 @@ class VenueFlatten:
         """Closing orders that are not over: the run takes them up once it gets the lock."""
         try:
             with contextlib.closing(Journal.reading(self._files.journal)) as journal:
-                return [one.intent.client_order_id for one in journal.open_of(KILL_STRATEGY)]
+                return [one.intent.client_order_id for one in journal.open_orders(KILL_STRATEGY)]
         except JournalError:
             return []  # told where it is opened to be written
 

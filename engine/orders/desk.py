@@ -293,7 +293,7 @@ class OrderDesk:
         """Open orders of the strategy that another process has sent, by the journal."""
         return [
             one
-            for one in self.journal.open_of(strategy)
+            for one in self.journal.open_orders(strategy)
             if one.intent.client_order_id not in self._table.live
         ]
 

@@ -192,13 +192,10 @@ class JournalReads:
         )
         return bool(found[0][0])
 
-    def open_orders(self) -> list[JournaledOrder]:
-        """Every order that is not terminal, oldest first."""
-        return [journaled_order(row[:-1]) for row in self._rows(OPEN_ORDERS)]
-
-    def open_of(self, strategy: str) -> list[JournaledOrder]:
-        """Those of one strategy."""
-        return [journaled_order(row[:-1]) for row in self._rows(OPEN_ORDERS_OF, (strategy,))]
+    def open_orders(self, strategy: str | None = None) -> list[JournaledOrder]:
+        """Every order that is not terminal, oldest first; or those of one strategy."""
+        query = (OPEN_ORDERS,) if strategy is None else (OPEN_ORDERS_OF, (strategy,))
+        return [journaled_order(row[:-1]) for row in self._rows(*query)]
 
     def order(self, client_order_id: str) -> JournaledOrder | None:
         rows = self._rows(

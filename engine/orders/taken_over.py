@@ -57,7 +57,7 @@ def give_back(journal: Journal, instrument: str, least: Decimal | None) -> dict[
     Nothing while an order of KILL's may still close it. What is less than `least` stays KILL's,
     as nothing can be sent for it; all of it where that is None. Raises JournalError.
     """
-    if any(one.intent.instrument == instrument for one in journal.open_of(KILL_STRATEGY)):
+    if any(one.intent.instrument == instrument for one in journal.open_orders(KILL_STRATEGY)):
         return {}
     taken = _taken(journal, instrument)
     if not taken:

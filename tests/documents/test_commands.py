@@ -85,6 +85,11 @@ def serves(session: Session, command: str) -> None:
     assert line["rest"] == f"http://127.0.0.1:{session.port}/v1"
 
 
+def unlisted(session: Session, command: str) -> None:
+    told = _ends(session, command, 11, **{"...": "--config run.toml"})
+    assert "STOPS-UNLISTED" in told
+
+
 def explains(session: Session, command: str) -> None:
     order = session.order_id()
     assert order in _ends(session, command, ORDER_ID=order, CONFIG=DEMO)
@@ -399,13 +404,13 @@ COMMANDS: dict[str, Step] = {
     'fairlead kill all --config configs/demo.toml --reason "to see it"': written(),
     "fairlead kill --status --config configs/demo.toml": written(8),
     'fairlead kill all --clear --reason "seen" --config configs/demo.toml': written(says="removed"),
-    'fairlead kill all --config run.toml --reason "what you saw"': written(),
-    # This account has never traded: there is nothing of it to close, and that is said.
+    # This account has never traded, so no journal names its stops, and there is nothing to close.
+    'fairlead kill all --config run.toml --reason "what you saw"': unlisted,
     "fairlead kill all --action flatten --config run.toml": written(11, says="NOTHING WAS CLOSED"),
     "fairlead kill all --action halt --config run.toml": written(),
     "fairlead kill strategy maker-1 --config run.toml": written(),
-    "fairlead kill venue oceanex ...": written(**{"...": "--config run.toml"}),
-    "fairlead kill account main ...": written(**{"...": "--config run.toml"}),
+    "fairlead kill venue oceanex ...": unlisted,
+    "fairlead kill account main ...": unlisted,
     "fairlead kill --status --config run.toml": written(8),
     # Those of a strategy, a venue and an account, from the lines before, stay in force.
     'fairlead kill all --clear --reason "why" --config run.toml': written(8, says="removed"),

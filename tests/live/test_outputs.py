@@ -90,7 +90,7 @@ def test_the_other_verbs(desk: Desk, out: str, as_json: list[str]) -> None:
     for words, code in (
         (["check", config], missed),
         (["check", config, "--mode", "backtest"], 3),
-        (["kill", "all", "--config", config], 0),
+        (["kill", "all", "--config", config], 11),  # no journal names its stops
         (["kill", "--status", "--config", config], 8),
         (["kill", "all", "--clear", "--reason", "a test", "--config", config], 0),
         (["simulate", "--seeds", "5", "--venues", "oceanex"], 1),
