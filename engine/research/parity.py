@@ -23,8 +23,8 @@ more than a fee, else its first. It is explained by the first of these that fits
 - `own`: live, it met an order of the run at rest: its venue ended one of both for it, or let them
   trade. In a backtest none of a run's orders meets another, so it took what others had behind.
 - `queue`: a maker's execution at the order's own limit came earlier, later or not at all; one that
-  came earlier is there without a queue, and one that came later is none of a paper run, which
-  reckons queues as a backtest does. So may a stop's rest: NautilusTrader calls it a taker's.
+  came earlier is there without a queue. None of a paper run, which reckons queues as a backtest of
+  the same config does. So may a stop's rest: NautilusTrader calls it a taker's.
 - `booking`: the matching decided on the same, then; the backtest books it later, as NautilusTrader
   asks about a resting order at the next event that reaches it, or never, as it ended before.
 - `liquidity`: a live order took behind a trade that the book did not show yet, at that trade's
@@ -201,16 +201,17 @@ def compared(
     since_ns: int = 0,
     until_ns: int | None = None,
     cuts_at_fills: bool = False,
+    is_changed: bool = False,
     behind: Mapping[str, Collection[str]] | None = None,
     own: Mapping[str, Met] | None = None,
 ) -> list[Difference]:
     """By time. `replayed` are rows by the order's id in the run; what is later than `until_ns`, the
     end of the data, may be so at another time, as what the run had before `since_ns`, its begin; so
     may anything by `slack_ns`, and what the run told of executions by their sum by `poll_ns` more.
-    `cuts_at_fills`: the run was on paper. `behind`: prices of the trades that were newer than the
-    book when the backtest filled or ended an order of a live run, by its id; `denied`: why its gate
-    refused one; `own`: where it met one of its run. What it neither has nor refused it was never
-    given. `unchanged`: when it first refused a change of one, and why.
+    `cuts_at_fills`: the run was on paper; `is_changed`: by another config file. `behind`: prices of
+    the trades that were newer than the book when the backtest filled or ended an order of a live
+    run, by its id; `denied`: why its gate refused one; `own`: where it met one of its run. What it
+    neither has nor refused it was never given. `unchanged`: when it refused a change, and why.
     """
     rows, found = list(rows), list[Difference]()
     slack = _slack(rows, replayed.values(), slack_ns, (since_ns, until_ns))
@@ -238,7 +239,7 @@ def compared(
         if kind == UNEXPLAINED and not why:
             kind, why = _like_another(row, latencies, as_refused, slack)
         if kind == UNEXPLAINED and not why:
-            kind, why = _queued(row, pair, queueless, is_paper=cuts_at_fills)
+            kind, why = _queued(row, pair, queueless, is_same=cuts_at_fills and not is_changed)
         prices = (behind or {}).get(row["client_order_id"], ())
         if kind == UNEXPLAINED and (price := _took_behind(row, pair, prices)) is not None:
             kind, why = LIQUIDITY, f"what was left at {price} the book told only later"
@@ -418,8 +419,11 @@ def _ended_later(row: Row, pair: Pair, slack: Slack) -> str | None:
         return None
     if slack.until_ns is None or mine.ts < slack.until_ns:
         return None
-    if any(one["what"] == "cancel" for one in row.get("asked") or ()):
+    asked = [one["ts"] for one in row.get("asked") or () if one["what"] == "cancel"]
+    if any(ts < slack.until_ns for ts in asked):
         return "its cancel was on its way when the data ended"
+    if asked:
+        return "its cancel was given when the data was over"
     return "no command of its strategy: the run ended it, as it ended itself, after the data"
 
 
@@ -523,7 +527,7 @@ def _trading(row: Row) -> list[Event]:
     return [event for event in events_of(row) if event.what != "accepted"]
 
 
-def _queued(row: Row, pair: Pair, queueless: Variant | None, *, is_paper: bool) -> tuple[str, str]:
+def _queued(row: Row, pair: Pair, queueless: Variant | None, *, is_same: bool) -> tuple[str, str]:
     mine, theirs = pair
     own = _own(row)
     fills = [one for one in pair if one is not None and one.what == "fill"]
@@ -537,7 +541,7 @@ def _queued(row: Row, pair: Pair, queueless: Variant | None, *, is_paper: bool) 
     if is_earlier and mine is not None and mine.what == "fill":
         assert theirs is not None
         is_earlier = theirs.ts < mine.ts
-    if is_earlier and is_paper:
+    if is_same and fills:
         return UNEXPLAINED, "a paper run reckons the queue as the backtest does"
     if is_earlier:
         return QUEUE, "longer than what was displayed"

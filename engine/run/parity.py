@@ -88,7 +88,8 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
         "poll_ns": poll_ns,
         "since_ns": span[0],
         "until_ns": last_ns,
-        "cuts_at_fills": run.manifest.mode == "paper",
+        "cuts_at_fills": not is_real,
+        "is_changed": _is_changed(run, loaded),
     }
     told("its commands through the backtest")
     played_again = _replayed(loaded, rows, played, "as the run measured it", seen, _marks(run))
@@ -373,8 +374,12 @@ def at_marks(summary: RunSummary, marks: Mapping[str, Decimal] | None) -> dict[s
     return found
 
 
+def _is_changed(run: Run, loaded: LoadedConfig) -> bool:
+    return run.manifest.config_file != loaded.sha256
+
+
 def _notes(run: Run, loaded: LoadedConfig, rows: Iterable[Row]) -> Iterable[str]:
-    if run.manifest.config_file != loaded.sha256:
+    if _is_changed(run, loaded):
         yield f"{loaded.file} was changed since the run: it is compared with what the file says now"
     if damage := run.damage():
         yield f"the run's folder is not as it was written: {', '.join(damage)}"

@@ -203,13 +203,26 @@ def test_what_another_order_has_is_refused_to_this_one_where_that_is_refused() -
         assert (found.why == "the same where that is not refused") is is_same
 
 
-def test_on_paper_no_queue_is_longer_than_in_the_backtest() -> None:
-    early, late = row(at(3, "0.01")), row(at(4, "0.01"))
+@pytest.mark.parametrize("is_late", [True, False])
+def test_a_paper_run_by_the_same_config_has_no_other_queue(is_late: bool) -> None:
+    """Longer in the run, or shorter, as it is without a queue."""
+    both = [row(at(3, "0.01")), row(at(4, "0.01"))]
+    theirs, mine = both if is_late else reversed(both)
+    without = Variant(words="without a queue", rows={"O-1": row(at(2, "0.01"))})
     kinds = {}
-    for on_paper in (True, False):
-        (found,) = compared([late], {"O-1": early}, lacking=(), slack_ns=1, cuts_at_fills=on_paper)
-        kinds[on_paper] = found.kind
-    assert kinds == {True: "unexplained", False: "queue"}
+    for on_paper, is_changed in ((True, False), (True, True), (False, False), (False, True)):
+        (found,) = compared(
+            [mine],
+            {"O-1": theirs},
+            lacking=(),
+            slack_ns=1,
+            cuts_at_fills=on_paper,
+            is_changed=is_changed,
+            queueless=without,
+        )
+        kinds[on_paper, is_changed] = found.kind
+    assert kinds.pop((True, False)) == "unexplained"
+    assert set(kinds.values()) == {"queue"}
 
 
 def test_a_fee_hides_nothing_that_comes_after_it() -> None:
@@ -427,6 +440,7 @@ def test_a_gap_explains_nothing_of_before_it(
     [
         (5, [], "no command of its strategy"),
         (5, [{"what": "cancel", "ts": BEGIN_NS + 4 * SECOND_NS}], "on its way when the data ended"),
+        (9, [{"what": "cancel", "ts": BEGIN_NS + 8 * SECOND_NS}], "given when the data was over"),
         (4, [], ""),  # the backtest could have ended it then
     ],
 )

@@ -154,18 +154,23 @@ def test_a_longer_way_is_latency(copied: Path) -> None:
     assert kinds(found) == {"latency"}
 
 
-def test_fills_before_their_turn_are_queue(kept: Path, tmp_path: Path) -> None:
-    """The run was made without a queue, the config has one now."""
+@pytest.mark.parametrize(
+    ("before", "says"), [({"config_file": "of before"}, "queue"), ({}, "unexplained")]
+)
+def test_fills_before_their_turn_are_queue(
+    kept: Path, tmp_path: Path, before: dict[str, Any], says: str
+) -> None:
+    """The run was made without a queue, the config has one now; had it had one, they were early."""
     (file,) = kept.glob("*.toml")
     loaded = load(file, {"simulated.queue_position": False})
     result = run_backtest(loaded)
     result.record().write(tmp_path / "run")
     result.dispose()
-    changed(tmp_path / "run", changes={}, mode="paper")
+    changed(tmp_path / "run", changes={}, mode="paper", **before)
     found = parity_of(Run.at(tmp_path / "run"))
     assert found.differences, "nobody stood before any order"
-    assert found.differences[0].kind == "queue"
-    assert kinds(found) == {"queue"}
+    assert found.differences[0].kind == says
+    assert kinds(found) == {says}
 
 
 @pytest.mark.parametrize("is_known", [True, False])
