@@ -256,8 +256,9 @@ class JournalReads:
             (client_order_id, state.value),
         )
         with readable():
-            found = msgspec.json.decode(rows[0][0], type=Refusal | None) if rows else None
-        return found or Refusal()
+            # An end that was told in a word of our own has no refusal in it
+            found = msgspec.json.decode(rows[0][0], type=Refusal | str | None) if rows else None
+        return found if isinstance(found, Refusal) else Refusal()
 
     def over_since(self, ts_ns: int) -> list[JournaledOrder]:
         """Orders that the venue had and that ended since then."""
