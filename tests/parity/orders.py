@@ -60,6 +60,7 @@ class Order:
         self.reason: str = row.get("reason") or ""
         self.sent: int = row["ts_init"]
         self.ended: int = row["ts_last"]
+        self.accepted: int | None = row["ts_accepted"]
         self.due = self.sent + rules.latency_ns
         self.terms: list[Terms] = []
         for at, one in enumerate(row["changes"] or [row]):
@@ -79,6 +80,10 @@ class Order:
             )
             for one in row["fills"]
         ]
+
+    def arrives(self, ts: int) -> None:
+        self.due = ts
+        self.terms[0] = self.terms[0]._replace(ts=ts)
 
     @property
     def has_trigger(self) -> bool:
@@ -107,4 +112,21 @@ def _decimal(text: str | None) -> Decimal | None:
 
 def orders_of(lines: bytes, rules: Rules) -> list[Order]:
     """The orders of a run's orders.jsonl."""
-    return [Order(json.loads(line), rules) for line in lines.splitlines()]
+    found = [Order(json.loads(line), rules) for line in lines.splitlines()]
+    for order in found:
+        if order.accepted is not None and order.accepted > order.due and not order.has_trigger:
+            _waits(order, found, rules)
+    return found
+
+
+def _waits(order: Order, others: list[Order], rules: Rules) -> None:
+    """An exit goes once the run's own resting orders that it could meet are over."""
+    assert order.accepted is not None
+    if any(
+        one.instrument == order.instrument
+        and one.side != order.side
+        and one.kind == "LIMIT"
+        and one.sent <= order.sent <= one.ended <= order.accepted - rules.latency_ns
+        for one in others
+    ):
+        order.arrives(order.accepted)
