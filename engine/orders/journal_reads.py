@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 
-from fairlead.engine import identifiers
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.orders.journal_archived import (
     ARCHIVED,
@@ -320,6 +319,8 @@ class JournalReads:
 
     def execution(self, client_order_id: str, instrument: str, trade_id: str) -> VenueFill | None:
         """One of the order's, by its id as NautilusTrader has it, which has no long ones."""
+        from fairlead.engine.identifiers import trade_id as told  # a kill begins without it
+
         rows = self._rows(
             "SELECT body FROM fills WHERE instrument = ? AND trade_id = ? AND client_order_id = ?",
             (instrument, trade_id, client_order_id),
@@ -327,14 +328,8 @@ class JournalReads:
         if rows:
             with readable():
                 return _decode_fill(rows[0][0])
-        return next(
-            (
-                fill
-                for fill in self.fills_of(client_order_id)
-                if str(identifiers.trade_id(fill.trade_id)) == trade_id
-            ),
-            None,
-        )
+        fills = self.fills_of(client_order_id)
+        return next((one for one in fills if str(told(one.trade_id)) == trade_id), None)
 
     def newest_fills(self, most: int) -> list[tuple[str, str, VenueFill]]:
         """The last executions, oldest first, each with its order's client id and strategy."""

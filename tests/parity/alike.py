@@ -44,11 +44,14 @@ class Alike(NamedTuple):
     orders: int
     fills: int
     found: list[Difference]
+    waited: frozenset[str] = frozenset()
 
     @property
     def odd(self) -> list[Difference]:
-        """What no class explains, and queues: both reckon them by the same rule."""
-        return [one for one in self.found if one.kind in (UNEXPLAINED, "queue", "latency")]
+        """What no class explains, and queues: both reckon them by the same rule. An exit that
+        waited for the end of own orders is given to the replay at the moment of its decision."""
+        odd = (one for one in self.found if one.kind in (UNEXPLAINED, "queue", "latency"))
+        return [one for one in odd if one.kind != "latency" or one.order not in self.waited]
 
 
 class Recorded(Play):
@@ -190,7 +193,18 @@ def compared_with(
         others = parity.as_refused(rows, again.rows, found, played)
         more |= parity._variants(loaded, rows, (played, others), lambda _: None, None)
         found = compared(rows, again.rows, **more)
-    return Alike(len(rows), sum(len(row["fills"]) for row in rows), found)
+    waited = frozenset(row["client_order_id"] for row in rows if _waited(row, rows))
+    return Alike(len(rows), sum(len(row["fills"]) for row in rows), found, waited)
+
+
+def _waited(row: dict[str, Any], rows: list[dict[str, Any]]) -> bool:
+    """Whether a resting order of the other side ended between its decision and its arrival."""
+    return row["ts_accepted"] is not None and any(
+        (one["instrument"], one["kind"]) == (row["instrument"], "LIMIT")
+        and one["side"] != row["side"]
+        and one["ts_init"] <= row["ts_init"] <= one["ts_last"] <= row["ts_accepted"]
+        for one in rows
+    )
 
 
 def play_latency(loaded: LoadedConfig) -> int:
