@@ -358,7 +358,7 @@ class VenueFlatten:
                         return await self._run_locked(reached, unbooked, is_alone)
             finally:
                 lock.free()
-            if asyncio.get_running_loop().time() >= until:
+            if asyncio.get_running_loop().time() + OLD_LOOK_SECS >= until:  # no time for a look
                 self._fail(
                     f"KILL-FLATTEN: the closing order {', '.join(left)} of an earlier kill is of "
                     f"unknown outcome, and for the run to prove{_named(self._files.lock)}. Kill "

@@ -105,7 +105,9 @@ def test_what_was_closed_before_it_was_booked_is_nobodys(live: Run, wakes: bool)
         live.kill("all", "--clear", "--reason", "looked at")
         live.block_file.with_suffix(".blocked").unlink()
         live.log = live.folder / "again.log"
+        count = len(live.orders())
         live.start({"goes_on": False, "rests": 1})
+        live.at_least(count + 1)
     wait_for(
         lambda: all(abs(one) < dust for one in positions(live).values()),
         f"the executions to be booked; see {live.log}",

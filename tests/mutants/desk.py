@@ -364,7 +364,10 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         "lock-shared",
         "engine/orders/lock.py",
         "two processes trade one account",
-        one("fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB"),
+        one(
+            "                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+            "                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)\n",
+        ),
         T_MISSING,
     ),
     mutant(

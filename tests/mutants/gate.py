@@ -306,7 +306,7 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
         "exposure-at-old-prices",
         RISK,
         "what else is held is worth what it was when somebody looked last",
-        one("        for held in self._held:\n", "        for held in ():\n"),
+        one("            for held in others:\n", "            for held in ():\n"),
         ("tests/unit/risk/test_exposure.py",),
     ),
     mutant(

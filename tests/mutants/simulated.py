@@ -38,7 +38,7 @@ SIMULATED_MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "sells-others-units",
-        GUARD,
+        ("engine/guard/reducing.py",),
         "the exchange sets an exit to the size of the whole position",
         'fields["reduce_only"] = False',
         'fields["reduce_only"] = True',

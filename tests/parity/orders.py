@@ -60,7 +60,7 @@ class Order:
         self.reason: str = row.get("reason") or ""
         self.sent: int = row["ts_init"]
         self.ended: int = row["ts_last"]
-        self.accepted: int | None = row["ts_accepted"]
+        self.accepted: int | None = row.get("ts_accepted")
         self.due = self.sent + rules.latency_ns
         self.terms: list[Terms] = []
         for at, one in enumerate(row["changes"] or [row]):

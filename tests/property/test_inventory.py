@@ -63,6 +63,7 @@ REASONS = {
     "engine/observe/gone.py": "reads a file without a name that the same process has written",
     "engine/recording/importers/binance_reading.py": "reads its own child process",
     "engine/research/trials.py": "decodes entries whose hashes it has checked",
+    "engine/orders/journal_stops.py": "moves of a position in a journal that is checked before",
     "engine/orders/taken_over.py": "one record of a journal: tests/unit/orders/test_taken_over.py",
     "engine/observe/journaled.py": "sums up a journal that the run's start has checked",
 }
