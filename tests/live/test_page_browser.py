@@ -172,7 +172,7 @@ def kills_and_clears(seen: Page, live: Run, page: PageOf) -> None:
     assert live.kill("all", "--action", "flatten", "--reason", "flat")["is_clean"]
     text_is(seen, "#well li", ": flat;")
     clears(seen, page, "it is flat", well="Something is wrong")
-    text_is(seen, "#well li", "not traded until a new run is started")
+    text_is(seen, "#well li", "is refused until a new run is started")
 
 
 def clears(seen: Page, page: PageOf, reason: str, well: str = "All is well") -> None:
