@@ -28,10 +28,16 @@ AT_ONCE = frozenset({"IOC", "FOK"})
 WITHDRAWN = "cancelled before it was sent, as it waited for the end of own orders in its way"
 
 
-class _Waiting(msgspec.Struct, frozen=True):
+class _Waiting(msgspec.Struct):
+    """`is_due`: its time is over, by its alert: a machine's clock may step back meanwhile."""
+
     order: Any
     send: Callable[[], None]
-    until_ns: int
+    is_due: bool = False
+
+
+def _alert(name: str) -> str:
+    return f"guard-way-{name}"
 
 
 def _rests(order: Any) -> bool:
@@ -56,10 +62,10 @@ class Way:
         if not self._ahead(name):  # over already: a simulated exchange without latency
             return False
         until_ns = core.ready().now_ns() + WAIT_NS
-        self._waiting[name] = _Waiting(order, send, until_ns)
+        self._waiting[name] = _Waiting(order, send)
         core.parked[name] = order
         core.run.ways[core.id] = self.look
-        core.clock().set_time_alert_ns(f"guard-way-{name}", until_ns, callback=self.look)
+        core.clock().set_time_alert_ns(_alert(name), until_ns, callback=self.look)
         return True
 
     def clear(self, order: Any) -> bool:
@@ -141,18 +147,19 @@ class Way:
 
     def _look(self, event: Any) -> None:
         """An order is over, or the time is: go on with those whose way is free."""
+        for name, waiting in self._waiting.items():
+            waiting.is_due |= getattr(event, "name", None) == _alert(name)
         if self._is_busy:
             return
-        core = self._core
         try:
-            now_ns = core.ready().now_ns()
+            self._core.ready().now_ns()
         except RuntimeError as error:
             if "borrowed" in str(error):
                 return  # the strategy is within a call: the next event comes
             raise
         for name, waiting in list(self._waiting.items()):
             ahead = self._ahead(name)
-            if ahead and now_ns < waiting.until_ns:
+            if ahead and not waiting.is_due:
                 self._cancel(ahead)
             elif self._take(name) is not None:
                 self._send(name, waiting, ahead)

@@ -317,6 +317,7 @@ class Process:
             runtime=self.runtime,
             journal=self.journal,
             config=self.config,
+            on_apart=self._apart,
         )
         self.trading.regate = partial(released, self)
         self.view: SimView = SimView(self)
@@ -328,6 +329,11 @@ class Process:
         if world.shipped:
             self.node = HostNode(self, world.shipped)
         self.desk.on_failure = lambda error: self.trading.fatal("DESK-FAILED", str(error))
+
+    def _apart(self, name: str, strategy: str) -> None:
+        """The gate has from the desk what is executed of it: its strategy only hears of it."""
+        if self.node is not None:
+            self.node.run_state.apart[name] = self.node.strategies.get(strategy)
 
     def _runtime(self, spec: AdapterSpec) -> VenueRuntime:
         world, latency_secs = self.world, self.world.plan.latency_secs
