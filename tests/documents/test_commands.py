@@ -86,7 +86,8 @@ def serves(session: Session, command: str) -> None:
 
 
 def unlisted(session: Session, command: str) -> None:
-    told = _ends(session, command, 11, **{"...": "--config run.toml"})
+    fill = {"...": "--config run.toml"} if "..." in command else {}
+    told = _ends(session, command, 11, **fill)
     assert "STOPS-UNLISTED" in told
 
 

@@ -130,11 +130,12 @@ def test_a_dead_endpoint_delays_no_order_and_is_told(live: Run) -> None:
     dead = Dead()
     with open_people(dead):
         live.more = configs.ROOMY + OBSERVE + alerts(live.folder, dead=dead.url)
-        live.start({"goes_on": True, "every_ms": 20, "rests": 0, "buys": 0})
+        # So slowly that there is room for open orders all along
+        live.start({"goes_on": True, "every_ms": 250, "rests": 0, "buys": 0})
         page = PageOf(live.log, live.folder / "state")
         wait_for(lambda: dead.count, "a message that is never answered")
         before = len(live.orders())
-        live.at_least(before + 50)
+        live.at_least(before + 20)
         wait_for(lambda: "ALERTS" in page.wrong(), "the page's reason")
         wait_for(lambda: _warned(page, "ALERTS"), "the page's warning, which is of a later look")
         assert "do not arrive at dead" in _warned(page, "ALERTS")[0]
@@ -142,7 +143,7 @@ def test_a_dead_endpoint_delays_no_order_and_is_told(live: Run) -> None:
         assert 'fairlead_alerts_sent_total{endpoint="dead"} 0.0' in metrics
         assert 'fairlead_alerts_failed_total{endpoint="dead"} 0.0' not in metrics
         after = len(live.orders())
-        live.at_least(after + 50)
+        live.at_least(after + 20)
         assert "ALERTS: alerts do not arrive at dead" in live.log.read_text()
         assert live.end() == Exit.OK
         assert not live.open()
