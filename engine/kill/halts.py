@@ -274,6 +274,11 @@ class RunHalts:
         gate.how_cleared = self._how_cleared
         self._tell_those_in_force("in force since an earlier run, ")
 
+    @property
+    def asks(self) -> frozenset[str]:
+        """See `RiskGate.breach_action`."""
+        return self._gate.breach_action
+
     def look(self) -> None:
         """Obey what people said meanwhile."""
         self._gate.take_clearings()

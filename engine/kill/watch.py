@@ -2,7 +2,8 @@
 
 The gate and the desk stop creates by themselves. This watch tells people, cancels what a kill
 covers, and flattens where that is asked. `fairlead kill` does the same from its own process:
-cancels may be sent twice, and one process at a time flattens.
+cancels may be sent twice, and one process at a time flattens. What a broken loss limit asks for
+strategies do themselves; here it is done for those that the run has no more.
 """
 
 from __future__ import annotations
@@ -111,6 +112,7 @@ class KillWatch:
         self._ready: dict[str, float] = {}  # venue -> when its next flatten may start
         self._tries: dict[str, int] = {}
         self._too_small: dict[str, dict[str, Decimal]] = {}  # by venue and instrument: what stays
+        self._gone: set[tuple[str, str]] = set()  # of whom what is held was told
         self._asked: dict[str, float] = {}  # client order id -> when its cancel was asked for
         self._acting: dict[str, asyncio.Task[None]] = {}
         self._paper_at = 0.0
@@ -167,6 +169,7 @@ class KillWatch:
             self._tell(kills)
         self._put_back()
         self._look_at_closed()
+        self._tell_gone(self._halts.asks)
         now = asyncio.get_running_loop().time()
         for trading in self._trading:
             if trading.venue in self._ready and trading.venue not in self._acting:
@@ -261,7 +264,42 @@ class KillWatch:
 
     def _rank(self, strategy: str, instrument: str) -> int:
         action = self._state.action_of(strategy, instrument)
-        return -1 if action is None else action.rank
+        rank = -1 if action is None else action.rank
+        return max(rank, self._breach_rank(strategy))
+
+    def _breach_rank(self, strategy: str) -> int:
+        """What a broken loss limit does to a strategy that is not there to do it."""
+        asked = [action.rank for action in Action if action in self._halts.asks]
+        return max(asked) if asked and self._is_gone(strategy) else -1
+
+    def _is_gone(self, strategy: str) -> bool:
+        """Whether the run has no such strategy: of an earlier run, and its id is in the config no
+        more."""
+        here = (str(one.strategy_id) for one in self._strategies())
+        return strategy != KILL_STRATEGY and strategy not in here
+
+    def _tell_gone(self, breach: frozenset[str]) -> None:
+        """Once of each position that no strategy of the run is there to close."""
+        if Action.FLATTEN not in breach:
+            return
+        for trading in self._trading:
+            if trading.venue not in self._ready:
+                continue
+            for one in trading.journal.positions():
+                key = one.strategy, one.instrument
+                if not one.quantity or key in self._gone or not self._is_gone(one.strategy):
+                    continue
+                self._gone.add(key)
+                what = (
+                    f"{one.quantity:f} {one.instrument} of {one.strategy}, which no strategy of "
+                    "this run is"
+                )
+                if trading.can_flatten:
+                    logger.warning("a loss limit is broken: closing %s", what)
+                    continue
+                text = f"{what}: it is not closed by this run; close it at the venue"
+                logger.error("NOT-FLAT: %s", text)
+                self._status.problem(self._now_ns(), "NOT-FLAT", text)
 
     def _start(self, trading: TradedAccount, now: float) -> None:
         due = [
@@ -284,14 +322,21 @@ class KillWatch:
         return spec is None or spec.capabilities.cancels
 
     def _to_cancel(self, trading: TradedAccount) -> list[LiveOrder]:
-        if trading.desk is None or not self._told:
+        if trading.desk is None or not (self._told or self._halts.asks):
             return []
         return [
             order
             for order in trading.desk.live_orders()
             if order.intent.strategy != KILL_STRATEGY
-            and self._rank(order.intent.strategy, order.intent.instrument) >= Action.CANCEL.rank
+            and self._rank(order.intent.strategy, order.intent.instrument) >= self._least(order)
         ]
+
+    def _least(self, order: LiveOrder) -> int:
+        """The rank at which it is cancelled: an exit stays for a loss limit that closes nothing."""
+        intent = order.intent
+        is_exit = intent.reduce_only or intent.role.is_exit
+        killed = self._state.action_of(intent.strategy, intent.instrument)
+        return (Action.FLATTEN if is_exit and killed is None else Action.CANCEL).rank
 
     async def _act(
         self, trading: TradedAccount, due: list[str], covered: frozenset[str] | None
@@ -316,7 +361,7 @@ class KillWatch:
         """The strategies whose positions are left to close, while nothing open moves them; None:
         none. Whoever is killed after this look is of the next."""
         venue = trading.venue
-        if not trading.can_flatten or not self._told or not self._state.flattened:
+        if not trading.can_flatten or not self._flattens():
             return None
         if now < self._ready[venue] or self._is_closing(trading):
             return None
@@ -344,6 +389,9 @@ class KillWatch:
         self._ready[venue] = now + FLATTEN_AGAIN_SECS
         return covered
 
+    def _flattens(self) -> bool:
+        return bool(self._told and self._state.flattened) or Action.FLATTEN in self._halts.asks
+
     def _is_closing(self, trading: TradedAccount) -> bool:
         """Whether a closing order is open: nothing is sent until it is proven to be over."""
         orders = [] if trading.desk is None else trading.desk.live_orders()
@@ -351,7 +399,7 @@ class KillWatch:
 
     def _is_flattened(self, trading: TradedAccount) -> bool:
         """Whether a flatten is in force that what KILL has taken there may be of."""
-        return any(
+        return Action.FLATTEN in self._halts.asks or any(
             kill.action is Action.FLATTEN and _touches(kill.scope, trading) for kill in self._told
         )
 

@@ -60,7 +60,7 @@ class Watched:
             can_flatten=True,
             look_at_kills=lambda: None,
         )
-        halts: Any = SimpleNamespace(look=lambda: None)
+        halts: Any = SimpleNamespace(look=lambda: None, asks=frozenset())
         self.watch = KillWatch(
             self.loaded,
             KillSwitch(None, self.state),
