@@ -4,6 +4,7 @@ asked to stop.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ class Stop:
         self._core = core
         self.pending: str | None = None  # why the run must stop as soon as it is possible
         self.is_silent = False  # the strategy's code sees no more events
+        self.silent_ns = math.inf  # since when, for a fault
         self._is_asked = False  # the end of the run was asked for
 
     def safe(self, name: str, handler: Callable[[Any], object]) -> Handler:
@@ -105,6 +107,8 @@ class Stop:
                 return
             raise
         self.is_silent = True
+        if not core.run.interrupted:
+            self.silent_ns = core.clock().timestamp_ns()
         for name in core.strategy._guard_user_callbacks:
             self.put_silent(name)
         core.strategy.log.warning(f"the run stops: {self.pending}")

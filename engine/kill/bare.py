@@ -9,7 +9,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from decimal import Decimal
 
@@ -43,6 +43,20 @@ class Bare(msgspec.Struct, frozen=True, kw_only=True):
             f"{self.strategy} holds {self.quantity:f} of {self.instrument} without a stop: "
             f"{self.stop} was cancelled by the kill of {self.kill.scope}"
         )
+
+
+class Lost(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy's position (signed base units) whose stop was cancelled, `ts_ns` when that was
+    asked for; where it was not (`is_asked`) when it came. `kill` took it, if any did.
+    """
+
+    strategy: str
+    instrument: str
+    quantity: Decimal
+    stop: str
+    ts_ns: float
+    is_asked: bool
+    kill: Kill | None
 
 
 class _Window(msgspec.Struct, frozen=True):
@@ -85,36 +99,68 @@ def bare_positions(
     """All that the journal tells of is looked through. `venue` is the config's key; `gone` are ids
     of orders that the venue has cancelled, booked or not. Raises JournalError.
     """
-    found = []
     with journal.one_moment():
         windows = _windows(journal, in_force)
-        held = [
-            one
-            for one in (journal.positions() if windows else ())
-            if one.quantity and one.strategy != KILL_STRATEGY
+        return [
+            Bare(
+                strategy=one.strategy,
+                instrument=one.instrument,
+                quantity=one.quantity,
+                stop=one.stop,
+                kill=one.kill,
+            )
+            for one in (
+                _lost(journal, venue, account, windows, dict.fromkeys(gone)) if windows else ()
+            )
+            if one.kill is not None
         ]
-        live = journal.open_orders() if held else []
-        for one in held:
-            stop = _last_stop(journal, one.strategy, one.instrument, one.quantity, live, gone)
-            if stop is None:
-                continue
-            intent, end = stop
-            for window in windows:
-                if (
-                    window.kill.scope.covers(strategy=one.strategy, venue=venue, account=account)
-                    and window.took(intent, end)
-                    and _is_still_held(journal, intent, one.quantity, end.seq)
-                ):
-                    bare = Bare(
-                        strategy=one.strategy,
-                        instrument=one.instrument,
-                        quantity=one.quantity,
-                        stop=intent.client_order_id,
-                        kill=window.kill,
-                    )
-                    found.append(bare)
-                    break
-    return found
+
+
+def lost_stops(
+    journal: Journal, venue: str, account: str, in_force: Collection[Kill]
+) -> list[Lost]:
+    """The same of positions whose stop was cancelled by whomever, while no other lives; one whose
+    cancel was asked for counts as gone."""
+    with journal.one_moment():
+        asked = {
+            order.intent.client_order_id: _end(journal, order.intent.client_order_id).asked_ns
+            for order in journal.open_orders()
+            if order.cancel_requested and order.intent.protects
+        }
+        return list(_lost(journal, venue, account, _windows(journal, in_force), asked))
+
+
+def _lost(
+    journal: Journal,
+    venue: str,
+    account: str,
+    windows: list[_Window],
+    gone: Mapping[str, int | None],
+) -> Iterator[Lost]:
+    """`gone`: live orders that count as cancelled, and when that was asked for, where it was."""
+    held = [one for one in journal.positions() if one.quantity and one.strategy != KILL_STRATEGY]
+    live = journal.open_orders() if held else []
+    for one in held:
+        stop = _last_stop(journal, one.strategy, one.instrument, one.quantity, live, gone)
+        if stop is None:
+            continue
+        intent, end = stop
+        takers = [
+            window.kill
+            for window in windows
+            if window.kill.scope.covers(strategy=one.strategy, venue=venue, account=account)
+            and window.took(intent, end)
+        ]
+        if _is_still_held(journal, intent, one.quantity, end.seq):
+            yield Lost(
+                strategy=one.strategy,
+                instrument=one.instrument,
+                quantity=one.quantity,
+                stop=intent.client_order_id,
+                ts_ns=end.ts_ns if end.asked_ns is None else end.asked_ns,
+                is_asked=end.asked_ns is not None,
+                kill=takers[0] if takers else None,
+            )
 
 
 def _last_stop(
@@ -123,7 +169,7 @@ def _last_stop(
     instrument: str,
     held: Decimal,
     live: Collection[JournaledOrder],
-    gone: Collection[str],
+    gone: Mapping[str, int | None],
 ) -> tuple[Intent, _End] | None:
     """Of this position (signed base units) the stop that was the last to end, if it was cancelled.
 
@@ -140,7 +186,7 @@ def _last_stop(
         ):
             if intent.client_order_id not in gone:
                 return None
-            last = intent, _End(journal.newest(), math.inf, None)
+            last = intent, _End(journal.newest(), math.inf, gone[intent.client_order_id])
     if last is not None:
         return last
     for order in journal.stops_over(strategy, instrument):

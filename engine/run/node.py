@@ -105,6 +105,7 @@ class NodeRun:
         self._switch = switch_of(loaded, self._kill_state)
         self._kill_thread: KillThread | None = None
         self._is_up = False  # it has said so
+        self._began_ns = time.time_ns()
         self._accounts = HeldAccounts()
         self._gone = GoneOrders(loaded.state_dir)
         self._shown = Shown(
@@ -504,7 +505,13 @@ class NodeRun:
         if assembly is not None:
             kills, halts = assembly.kills, assembly.halts
             cancels = self._settings.on_stop == "cancel"
-            held = remains(self.trading, assembly.parts.strategies, cancels=cancels)
+            held = remains(
+                self.trading,
+                assembly.parts.strategies,
+                cancels=cancels,
+                kills=self._kill_state.in_force(),
+                since_ns=self._began_ns,
+            )
         exit_code, reason = verdict(
             run_state,
             self.failure,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +11,9 @@ import msgspec
 from nautilus_trader.model import InstrumentId
 
 from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.engine.brackets.strategy import TAKEN
+from fairlead.engine.kill.bare import Lost, lost_stops
+from fairlead.engine.kill.state import Kill
 from fairlead.engine.orders.journal_reads import JournalError, Position
 from fairlead.engine.risk.view import instrument_facts
 from fairlead.engine.run.trading import TradingAccount
@@ -32,6 +35,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal
     broken: str | None = None
     bare: str | None = None
+    took: str = ""  # what became of its stop, where that is known and nobody arranged it
 
     @property
     def is_bare(self) -> bool:
@@ -43,11 +47,17 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def remains(
-    trading: Sequence[TradingAccount], strategies: Iterable[Any], *, cancels: bool = False
+    trading: Sequence[TradingAccount],
+    strategies: Iterable[Any],
+    *,
+    cancels: bool = False,
+    kills: Collection[Kill] = (),
+    since_ns: int | None = None,
 ) -> list[Held]:
     """Of real accounts by their journals, dust left out; of simulated ones only broken words.
 
-    `cancels`: the stop of the run takes orders away, stops too.
+    `cancels`: the stop of the run takes orders away, stops too. `kills` are in force, `since_ns` is
+    when the run began (None: what became of stops is not looked for).
     """
     strategies = list(strategies)
     found: dict[tuple[str, str], Position] = {}
@@ -61,12 +71,23 @@ def remains(
             continue  # it is told what is wrong with it
     broken = dict(_broken(strategies, found if trading else None))
     bare = dict(_bare(strategies, found, cancels=cancels))
+    took: dict[tuple[str, str], str] = {}
+    for key, one in _lost(trading, kills) if since_ns is not None else ():
+        guard = next((s._guard for s in strategies if s._guard.id == key[0]), None)
+        if one.kill is None and one.ts_ns < (since_ns or 0):
+            continue  # of an earlier run, which has told it
+        why, is_arranged = _why(one, guard, cancels=cancels)
+        if key not in bare and not _is_bracketed(guard, key[1]):
+            bare[key] = why if is_arranged else ""
+        if not is_arranged:
+            took[key] = why
     held = [
         Held(
             strategy=strategy,
             instrument=name,
             quantity=position.quantity,
             bare=bare.get((strategy, name)),
+            took=took.get((strategy, name), ""),
         )
         for (strategy, name), position in found.items()
         if (strategy, name) not in broken and not _is_dust(position, known.get(name), strategies)
@@ -122,6 +143,38 @@ def _bare(
                 yield (owner, name), ""
 
 
+def _lost(
+    trading: Sequence[TradingAccount], kills: Collection[Kill]
+) -> Iterator[tuple[tuple[str, str], Lost]]:
+    for account in trading:
+        try:
+            for one in lost_stops(account.journal, account.venue.lower(), account.account, kills):
+                yield (one.strategy, one.instrument), one
+        except JournalError:
+            continue  # it is told what is wrong with it
+
+
+def _why(lost: Lost, guard: Any, *, cancels: bool) -> tuple[str, bool]:
+    """Why a stop is gone, and whether the config or its strategy wanted that."""
+    if lost.kill is not None:
+        return f"{lost.stop} was cancelled by the kill of {lost.kill.scope}", False
+    if guard is not None and guard.view is not None:
+        if lost.ts_ns >= guard.stop.silent_ns:
+            return f"{lost.stop} was cancelled as its strategy was stopped for a fault", False
+        if cancels and lost.ts_ns >= guard.winddown.begun_ns:
+            return TAKEN, True
+    if lost.is_asked:
+        return f"{lost.stop} was cancelled, as its strategy asked, and no other lives", True
+    return f"{lost.stop} was cancelled, and not as this engine asked", False
+
+
+def _is_bracketed(guard: Any, instrument: str) -> bool:
+    """Whether its brackets know what protects the position, and tell it."""
+    if guard is None or guard.view is None:
+        return False
+    return any(one.instrument == instrument for one in guard.brackets.open())
+
+
 def _position(guard: Any, instrument_id: InstrumentId) -> Decimal:
     position: Decimal = guard.handover.own_position(instrument_id)
     return position
@@ -162,7 +215,7 @@ def not_flat(held: Sequence[Held]) -> str | None:
             f"to be closed at the stop, and still held: {', '.join(map(str, broken))}{why}"
         )
     if bare:
-        names = ", ".join(map(str, bare))
+        names = ", ".join(f"{one}{_of_stop(one)}" for one in bare)
         parts.append(f"held without its stop at the venue: {names}")
     if not parts:
         return None
@@ -197,11 +250,15 @@ def notes(held: Sequence[Held]) -> Iterator[str]:
     """A line each for the summary."""
     for one in held:
         if one.is_bare:
-            yield f"NOT-FLAT {one}: its stop is not at the venue"
+            yield f"NOT-FLAT {one}: its stop is not at the venue{_because(one.took)}"
         elif one.broken is None:
             yield f"HELD {_told(one)}"
         else:
             yield f"NOT-FLAT {one}: it was to be closed at the stop{_because(one.broken)}"
+
+
+def _of_stop(one: Held) -> str:
+    return f" ({one.took})" if one.took else ""
 
 
 def _because(why: str) -> str:

@@ -54,11 +54,19 @@ class StoppedOnce(GuardedStrategy):
         self.stop_limit(self.name, OrderSide.SELL, held, price, price, role=Role.STOP)
 
 
-def once(desk: Desk, more: str = "") -> Path:
+class Raising(StoppedOnce):
+    """Fails once its stop rests."""
+
+    def on_order_accepted(self, event: Any) -> None:
+        if self.has_stop:
+            raise ValueError("the test's own")
+
+
+def once(desk: Desk, more: str = "", cls: str = "StoppedOnce") -> Path:
     """The config of a run with this strategy."""
     strategy = {
         "id": "S-1",
-        "path": "tests.live.stopped_once:StoppedOnce",
+        "path": f"tests.live.stopped_once:{cls}",
         "params": {"instrument_id": INSTRUMENT, "quantity": "0.001"},
     }
     return configs.write(desk.folder, desk.served, strategies=[strategy], more=QUICK + more)

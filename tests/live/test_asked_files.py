@@ -90,7 +90,7 @@ def test_a_position_that_a_kill_left_without_its_stop_is_told(desk: Desk, is_up:
     wait_for(lambda: sorted(desk.states()) == ["CANCELED", "FILLED"], "the run to have booked it")
     assert command("kill", "all", "--clear", "--reason", "x", "--config", str(config)).stdout
     if not is_up:
-        assert desk.stop(process) == 0
+        assert desk.stop(process) == Exit.NOT_FLAT
     code, text = asked(config)
     assert code == Exit.KILLED
     assert f"NO-STOP S-1 holds {HELD} of BTC_USDT.OCEANEX without a stop" in text
