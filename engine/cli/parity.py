@@ -45,8 +45,8 @@ def command(
 
     Its orders, changes and cancels are given again when they were given, and arrive when they
     arrived. Each difference has a class: latency, queue, fee, gap, refusal, exit, booking,
-    liquidity, own, kill, end, or unexplained. Exit 16 where one is unexplained, or the net result
-    differs by more than --tolerance.
+    liquidity, own, kill, end, or unexplained. Exit 16 where one is unexplained, more than a tenth
+    of the orders are not compared (refusal, gap), or the net differs by more than --tolerance.
     """
     import msgspec
 
@@ -136,5 +136,7 @@ def _show(found: Parity, beyond: list[str]) -> None:
     verdict = f"NOT alike: {', '.join(beyond)}" if beyond else "alike"
     if not beyond and (kills := found.classes.get(KILL)):
         verdict += f" but for {kills} by the kill switch, which no backtest plays"
+    if not beyond and found.uncompared:
+        verdict += f", as far as compared: {found.uncompared} of {found.orders} orders were not"
     told = f"{found.events} events of orders: {counts or 'no difference'}"
     typer.echo(f"parity   {verdict}; {told}")

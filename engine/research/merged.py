@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -21,17 +22,23 @@ HALF_COST = Decimal("5e-9")  # where what was paid is told, and not its average:
 
 
 class Telling(msgspec.Struct, frozen=True, kw_only=True):
-    """How far what a run tells as one may be from its parts: in time (`ns`, whatever is later than
-    `until_ns`), and its average price by half of the last decimal that its venue tells, by
-    instrument."""
+    """How far what a run tells as one may be from its parts: in time (`ns`, by `late` more after
+    them, by instrument, whatever is later than `until_ns`), and its average price by half of the
+    last decimal that its venue tells, by instrument."""
 
     ns: int
+    late: Mapping[str, int]
     until_ns: int | None
     averages: Mapping[str, Decimal]
 
 
 def telling(
-    rows: Iterable[Row], replayed: Iterable[Row], *, ns: int, until_ns: int | None
+    rows: Iterable[Row],
+    replayed: Iterable[Row],
+    *,
+    ns: int,
+    until_ns: int | None,
+    late: Mapping[str, int] = MappingProxyType({}),
 ) -> Telling:
     """Decimals are those of all averages of an instrument: one may end in zeros that nobody wrote.
     They are no fewer than those of its prices."""
@@ -46,7 +53,7 @@ def telling(
             told = [min(_decimals(row["fills"][0]["price"]), MOST_DECIMALS)]
             decimals[row["instrument"]] = max(decimals[row["instrument"]], *told)
     averages = {name: Decimal(5).scaleb(-1 - count) for name, count in decimals.items()}
-    return Telling(ns=ns, until_ns=until_ns, averages=averages)
+    return Telling(ns=ns, late=late, until_ns=until_ns, averages=averages)
 
 
 def _decimals(number: str) -> int:
@@ -107,7 +114,9 @@ def _as_told(row: Row, parts: Sequence[Row], telling: Telling) -> list[Row]:
         half = (began + filled) * telling.averages[
             row["instrument"]
         ]  # that of `began` was told, too
-        is_same = abs(mine - theirs) <= max(half, HALF_COST) and _is_then(fill, group, telling)
+        is_same = abs(mine - theirs) <= max(half, HALF_COST) and _is_then(
+            fill, group, telling, row["instrument"]
+        )
         if is_one and is_same:
             found.append(_one(fill, group))
         else:
@@ -131,11 +140,11 @@ def _worth(fill: Row) -> Decimal:
     return Decimal(fill["quantity"]) * Decimal(fill["price"])
 
 
-def _is_then(fill: Row, parts: Iterable[Row], telling: Telling) -> bool:
+def _is_then(fill: Row, parts: Iterable[Row], telling: Telling, name: str) -> bool:
     ts: int = fill["ts_event"]
     until = telling.until_ns
     return all(
-        abs(ts - part["ts_event"]) <= telling.ns
+        -telling.ns <= ts - part["ts_event"] <= telling.ns + telling.late.get(name, 0)
         or (until is not None and min(ts, part["ts_event"]) >= until)
         for part in parts
     )

@@ -11,12 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import takewhile
+from typing import Any
 
 import msgspec
 
 from fairlead.engine.research import merged
 from fairlead.engine.research.columns import NOT_TOLD, Row
-from fairlead.engine.research.parity import Met
 
 ZERO = Decimal(0)
 SWEEP_NS = 1_000_000_000  # from the first to the last trade of one order that takes
@@ -45,6 +45,31 @@ class Prints(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def count(self) -> int:
         return sum(map(len, self.of.values()))
+
+
+class Own(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the run itself its replay was not given: trades, and its orders out of rows of books;
+    `unfound` are orders that took, of which the data has no trade."""
+
+    trades: int
+    book_rows: int
+    unfound: Sequence[str]
+
+
+class Met(msgspec.Struct, frozen=True, kw_only=True):
+    """The price at which an order met one of the same run, as the one of `side` that takes, or
+    None: as the one at rest."""
+
+    side: str | None
+    price: Decimal
+    words: str
+
+    def explains(self, theirs: Any) -> bool:
+        """Whether the backtest has nothing at a better price: that it would have had before."""
+        if theirs is None or theirs.what != "fill" or self.side is None:
+            return True
+        price = Decimal(theirs.detail[1])
+        return price >= self.price if self.side == "BUY" else price <= self.price
 
 
 class _Tape:

@@ -41,6 +41,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -57,6 +58,7 @@ from fairlead.engine.research.events import (
     events_of,
     plain,
 )
+from fairlead.engine.research.own import Met, Own
 
 ZERO = Decimal(0)
 REFUSAL, FEE, GAP, LATENCY = "refusal", "fee", "gap", "latency"
@@ -77,6 +79,7 @@ CLASSES = (
     UNEXPLAINED,
 )
 WEAK = frozenset({UNEXPLAINED, QUEUE})
+UNCOMPARED_MAX = Decimal("0.1")  # of a run's orders, beyond which nobody can call it alike
 STOPPING = frozenset({"STOP_LIMIT", "LIMIT_IF_TOUCHED"})
 Span = tuple[int, int]
 Lack = tuple[int, int, str]  # a span, and of which instrument; empty: of all
@@ -108,15 +111,6 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
         return self.run is not None and self.run != self.data
 
 
-class Own(msgspec.Struct, frozen=True, kw_only=True):
-    """What of the run itself its replay was not given: trades, and its orders out of rows of books;
-    `unfound` are orders that took, of which the data has no trade."""
-
-    trades: int
-    book_rows: int
-    unfound: Sequence[str]
-
-
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
     """`lacking` are spans in which the data is not what the run saw; `nets` are by currency, of the
     run and of the replay."""
@@ -137,31 +131,24 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
         counted = Counter(one.kind for one in self.differences)
         return {name: counted[name] for name in CLASSES if counted[name]}
 
+    @property
+    def uncompared(self) -> int:
+        """Orders of which nothing says whether they would have been alike: refused in one of both,
+        or in a gap."""
+        return sum(self.classes.get(kind, 0) for kind in (REFUSAL, GAP))
+
     def beyond(self, tolerance: Mapping[str, Decimal]) -> list[str]:
-        """What is too much, in words: what nobody explains, and nets that differ by more."""
+        """What is too much, in words: what nobody explains, what is not compared, and nets that
+        differ by more."""
         found = []
         if count := self.classes.get(UNEXPLAINED):
             found.append(f"{count} unexplained")
+        if self.uncompared > self.orders * UNCOMPARED_MAX:
+            found.append(f"{self.uncompared} of {self.orders} orders not compared")
         for name, (mine, theirs) in self.nets.items():
             if name in tolerance and abs(mine - theirs) > tolerance[name]:
                 found.append(f"net differs by {abs(mine - theirs)} {name}")
         return found
-
-
-class Met(msgspec.Struct, frozen=True, kw_only=True):
-    """The price at which an order met one of the same run, as the one of `side` that takes, or
-    None: as the one at rest."""
-
-    side: str | None
-    price: Decimal
-    words: str
-
-    def explains(self, theirs: Event | None) -> bool:
-        """Whether the backtest has nothing at a better price: that it would have had before."""
-        if theirs is None or theirs.what != "fill" or self.side is None:
-            return True
-        price = Decimal(theirs.detail[1])
-        return price >= self.price if self.side == "BUY" else price <= self.price
 
 
 class Slack(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,6 +185,7 @@ def compared(
     unchanged: Mapping[str, tuple[int, str]] | None = None,
     slack_ns: int = 0,
     poll_ns: int = 0,
+    late: Mapping[str, int] = MappingProxyType({}),
     since_ns: int = 0,
     until_ns: int | None = None,
     cuts_at_fills: bool = False,
@@ -207,7 +195,8 @@ def compared(
 ) -> list[Difference]:
     """By time. `replayed` are rows by the order's id in the run; what is later than `until_ns`, the
     end of the data, may be so at another time, as what the run had before `since_ns`, its begin; so
-    may anything by `slack_ns`, and what the run told of executions by their sum by `poll_ns` more.
+    may anything by `slack_ns`, and what the run told of executions by their sum by `poll_ns` more
+    and, later, by `late` of its instrument.
     `cuts_at_fills`: the run was on paper; `is_changed`: by another config file. `behind`: prices of
     the trades that were newer than the book when the backtest filled or ended an order of a live
     run, by its id; `denied`: why its gate refused one; `own`: where it met one of its run. What it
@@ -215,7 +204,9 @@ def compared(
     """
     rows, found = list(rows), list[Difference]()
     slack = _slack(rows, replayed.values(), slack_ns, (since_ns, until_ns))
-    told = merged.telling(rows, replayed.values(), ns=slack_ns + poll_ns, until_ns=until_ns)
+    told = merged.telling(
+        rows, replayed.values(), ns=slack_ns + poll_ns, until_ns=until_ns, late=late
+    )
     single, replayed = replayed.values(), merged.together(rows, replayed, told)
     latencies = [one.as_told(rows, told) for one in latencies]
     as_refused, others = as_refused and as_refused.as_told(rows, told), list(replayed.values())
@@ -228,10 +219,7 @@ def compared(
         changed = (unchanged or {}).get(row["client_order_id"])
         if changed is not None and begins(pair) + slack_ns < changed[0]:
             changed = None
-        cuts: Iterable[Cut] = ()
-        if other is not None:
-            cuts = cuts_of(row, other, rows if cuts_at_fills else (), others, single)
-        cut = next((one.why for one in cuts if _is_cut(pair, one, slack)), None)
+        cut = _cut(row, other, pair, (rows if cuts_at_fills else (), others, single), slack)
         kind, why = _explained(row, other, pair, lacking, slack, cut, no, changed and changed[1])
         met = (own or {}).get(row["client_order_id"])
         if kind == UNEXPLAINED and not why and met is not None and met.explains(pair[1]):
@@ -392,6 +380,11 @@ def _explained(
     if _is_decided(row, other, slack) or _is_lost(row, other, slack, mine):
         return BOOKING, "the same, decided then: NautilusTrader books it later, or not at all"
     return UNEXPLAINED, ""
+
+
+def _cut(row: Row, other: Row | None, pair: Pair, of: Any, slack: Slack) -> str | None:
+    cuts: Iterable[Cut] = () if other is None else cuts_of(row, other, *of)
+    return next((one.why for one in cuts if _is_cut(pair, one, slack)), None)
 
 
 def _is_cut(pair: Pair, cut: Cut, slack: Slack) -> bool:
@@ -573,6 +566,7 @@ def as_told(found: Parity) -> dict[str, Any]:
         "first": differences[0] if differences else None,
         "own": None if found.own is None else msgspec.structs.asdict(found.own),
         "classes": found.classes,
+        "uncompared": found.uncompared,
         "differences": differences,
         "net": {
             name: {"run": format(mine, "f"), "replay": format(theirs, "f")}

@@ -22,9 +22,8 @@ from nautilus_trader.model import (
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from fairlead.engine.research.columns import Row
-from fairlead.engine.research.own import OPPOSITE, WAITING, Print, Prints, own_prints, sent_at
+from fairlead.engine.research.own import OPPOSITE, WAITING, Own, Print, Prints, own_prints, sent_at
 from fairlead.engine.research.own_levels import Change, Level, Told, held, steps, without
-from fairlead.engine.research.parity import Own
 from fairlead.engine.run.replayed import Command
 
 WINDOW_NS = 600_000_000_000

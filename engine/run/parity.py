@@ -14,10 +14,12 @@ from nautilus_trader.model import BookAction, BookType, InstrumentId, OrderBook,
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.rules import RECORDED
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.observe.summary import RunSummary
 from fairlead.engine.observe.table import shown
 from fairlead.engine.orders.live import KILL_STRATEGY
+from fairlead.engine.orders.table import FILL_LAG_READS
 from fairlead.engine.recording.gaps import GapKind, crossing, read_gaps
 from fairlead.engine.research import parity
 from fairlead.engine.research.columns import Row
@@ -26,14 +28,15 @@ from fairlead.engine.research.merged import before
 from fairlead.engine.research.own import meetings
 from fairlead.engine.research.parity import Difference, Inputs, Lack, Parity, Span, Variant
 from fairlead.engine.research.runs import Run
+from fairlead.engine.run.as_held import AsHeld, openings
 from fairlead.engine.run.latency import latency_of
 from fairlead.engine.run.own import Others, as_shown, at_prints, others_of, windows
-from fairlead.engine.run.prepared import Seen
 from fairlead.engine.run.replayed import (
     AFTER,
     PLAYED,
     UNSENT,
     Command,
+    Given,
     commands,
     config_of,
     replay,
@@ -80,19 +83,21 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
         told("its own orders in the data")
         others = others_of(catalog, rows, (span[0], span[1] + AFTER_NS), slack_ns, poll_ns)
         rows = [as_shown(row, others) for row in rows]
-    seen = None if others is None else others.rows
+    loaded = _with_opening(loaded, run)
+    case = _Case(summary=run.summary, loaded=loaded, rows=rows, others=others, slack_ns=slack_ns)
     played = commands(rows, slack_ns, usual_ns(loaded, rows))
     more: dict[str, Any] = {
         "lacking": lacking,
         "slack_ns": slack_ns,
         "poll_ns": poll_ns,
+        "late": _late(loaded, poll_ns) if is_real else {},
         "since_ns": span[0],
         "until_ns": last_ns,
         "cuts_at_fills": not is_real,
         "is_changed": _is_changed(run, loaded),
     }
     told("its commands through the backtest")
-    played_again = _replayed(loaded, rows, played, "as the run measured it", seen, _marks(run))
+    played_again = _replayed(case, played, "as the run measured it")
     base, nets = played_again.rows, played_again.nets
     more |= {"denied": played_again.denied, "unchanged": played_again.unchanged}
     found = parity.compared(rows, base, **more)
@@ -103,7 +108,7 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
             more["behind"] = _behind(catalog, found, rows, base, others)
             more["own"] = meetings(weak, rows, others.prints, slack_ns + poll_ns)
         plain = as_refused(rows, base, found, played)
-        again = _variants(loaded, rows, (played, plain), told, others)
+        again = _variants(case, (played, plain), told)
         found = parity.compared(rows, base, **more, **again)
     return Parity(
         run=run.id,
@@ -193,21 +198,53 @@ class _Again(msgspec.Struct, frozen=True):
     nets: dict[str, Decimal]
 
 
+class _Case(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that is replayed, by its `summary`; `others`: without itself, of a live one."""
+
+    summary: Mapping[str, Any]
+    loaded: LoadedConfig
+    rows: Sequence[Row]
+    others: Others | None
+    slack_ns: int
+
+    def given(self) -> Given:
+        return Given(
+            held=AsHeld(self.rows, openings(self.summary), self.summary["start_ns"], self.slack_ns),
+            seen=None if self.others is None else self.others.rows,
+            cuts=self.others is None,
+        )
+
+
+def _with_opening(loaded: LoadedConfig, run: Run) -> LoadedConfig:
+    """With what was held at the start in the balances, too: a cash account sells what it has."""
+    balances = {
+        currency: Decimal(amount)
+        for amount, currency in (text.split() for text in loaded.config.simulated.balances)
+    }
+    for one in run.summary["instruments"]:
+        more = max(Decimal(one["opening_position"]), Decimal(0))
+        if more and loaded.config.venues[_venue(loaded, one["instrument"])].account_type == "cash":
+            balances[one["base"]] = balances.get(one["base"], Decimal(0)) + more
+    told = [f"{amount:f} {currency}" for currency, amount in balances.items()]
+    simulated = msgspec.structs.replace(loaded.config.simulated, balances=told)
+    config = msgspec.structs.replace(loaded.config, simulated=simulated)
+    return msgspec.structs.replace(loaded, config=config)
+
+
+def _venue(loaded: LoadedConfig, instrument: str) -> str:
+    return next(key for key, one in loaded.config.venues.items() if instrument in one.instruments)
+
+
 def _replayed(
-    loaded: LoadedConfig,
-    rows: Sequence[Row],
-    played: Sequence[Command],
-    words: str,
-    seen: Seen | None,
-    marks: Mapping[str, Decimal] | None = None,
+    case: _Case, played: Sequence[Command], words: str, loaded: LoadedConfig | None = None
 ) -> _Again:
-    done = replay(loaded, rows, played, words, seen)
+    done = replay(loaded or case.loaded, case.rows, played, words, case.given())
     try:
         theirs = {
             row["client_order_id"]: {**row, "decided": done.decided.get(row["client_order_id"], ())}
             for row in done.result.record().tables["orders"]
         }
-        net = at_marks(done.result.summary, marks)
+        net = at_marks(done.result.summary, _marks(case.summary))
     finally:
         done.result.dispose()
     told, ids = done.told, done.told.ids.items()
@@ -220,21 +257,17 @@ def _replayed(
 
 
 def _variants(
-    loaded: LoadedConfig,
-    rows: Sequence[Row],
-    given: tuple[Sequence[Command], Sequence[Command] | None],
-    told: Progress,
-    own: Others | None,
+    case: _Case, given: tuple[Sequence[Command], Sequence[Command] | None], told: Progress
 ) -> dict[str, Any]:
     """The same commands with other assumptions, one at a time; the second of those `given` are
     those of `as_refused`."""
-    (played, others), usual = given, latency_of(loaded).kernel_ns
-    seen = None if own is None else own.rows
+    (played, others), loaded, own = given, case.loaded, case.others
+    usual = latency_of(loaded).kernel_ns
     found = []
     refused = None
     if others is not None:
         told(words := "where the backtest refuses and cuts what the run did, and no more")
-        refused = Variant(words=words, rows=_replayed(loaded, rows, others, words, seen).rows)
+        refused = Variant(words=words, rows=_replayed(case, others, words).rows)
     moves = [
         (words, [msgspec.structs.replace(one, due=one.ts + delay) for one in played])
         for words, delay in (("without a latency", 0), ("with the config's latency", usual))
@@ -243,7 +276,7 @@ def _variants(
         moves.insert(0, ("where its own trade is in the data", late))
     for words, moved in moves:
         told(words)
-        found.append(Variant(words=words, rows=_replayed(loaded, rows, moved, words, seen).rows))
+        found.append(Variant(words=words, rows=_replayed(case, moved, words).rows))
     told(words := "without a queue")
     bare = msgspec.structs.replace(
         loaded,
@@ -252,7 +285,7 @@ def _variants(
             simulated=msgspec.structs.replace(loaded.config.simulated, queue_position=False),
         ),
     )
-    queueless = Variant(words=words, rows=_replayed(bare, rows, played, words, seen).rows)
+    queueless = Variant(words=words, rows=_replayed(case, played, words, bare).rows)
     return {"latencies": found, "queueless": queueless, "as_refused": refused}
 
 
@@ -356,10 +389,10 @@ def _nets(run: Run, nets: Mapping[str, Decimal]) -> dict[str, tuple[Decimal, Dec
     return {name: (mine.get(name, zero), nets.get(name, zero)) for name in sorted({*mine, *nets})}
 
 
-def _marks(run: Run) -> dict[str, Decimal]:
+def _marks(summary: Mapping[str, Any]) -> dict[str, Decimal]:
     return {
         one["instrument"]: Decimal(one["mark"])
-        for one in run.summary["instruments"]
+        for one in summary["instruments"]
         if one["mark"] is not None
     }
 
@@ -374,6 +407,17 @@ def at_marks(summary: RunSummary, marks: Mapping[str, Decimal] | None) -> dict[s
     return found
 
 
+def _late(loaded: LoadedConfig, poll_ns: int) -> dict[str, int]:
+    """How much later an execution may be booked that a venue which lists them never listed."""
+    found = dict[str, int]()
+    for key, venue in loaded.config.venues.items():
+        if venue.adapter == RECORDED or not (can := loaded.specs[key].capabilities).reports_fills:
+            continue
+        late = int(can.max_order_lag_secs * 1_000_000_000) + FILL_LAG_READS * poll_ns
+        found |= dict.fromkeys(venue.instruments, late)
+    return found
+
+
 def _is_changed(run: Run, loaded: LoadedConfig) -> bool:
     return run.manifest.config_file != loaded.sha256
 
@@ -384,7 +428,7 @@ def _notes(run: Run, loaded: LoadedConfig, rows: Iterable[Row]) -> Iterable[str]
     if damage := run.damage():
         yield f"the run's folder is not as it was written: {', '.join(damage)}"
     if run.manifest.mode == "live":
-        yield "balances are those of [simulated], no position is taken over, nor its gain"
+        yield "balances are those of [simulated], and a position that was taken over"
     for one in run.summary["instruments"]:
         if gain := Decimal(one.get("opening_gain", 0)):
             yield (

@@ -32,11 +32,12 @@ from fairlead.engine.guard.building import build_strategy
 from fairlead.engine.guard.strategy import GuardedStrategy
 from fairlead.engine.matching.delays import Delays, Sent
 from fairlead.engine.matching.shadow import Decided
-from fairlead.engine.orders.model import Role, with_role
+from fairlead.engine.orders.model import REDUCE_TAG, Role, with_role
 from fairlead.engine.research.columns import Row
 from fairlead.engine.research.cuts import ended_at
 from fairlead.engine.research.runs import Run
 from fairlead.engine.risk.checks import Denial
+from fairlead.engine.run.as_held import AsHeld
 from fairlead.engine.run.backtest import RunResult, run_backtest
 from fairlead.engine.run.config import load
 from fairlead.engine.run.latency import Latency
@@ -105,6 +106,16 @@ def _of_order(row: Row, late_ns: int, typical_ns: int) -> Iterator[Command]:
         yield Command(ts=ts, what="cancel", order=row, due=ended)
 
 
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What the commands are given with: what the run's strategies held by then (None: what they
+    hold here), on what is `seen` of the data; and whether the exchange cuts what takes to its own
+    position, as one of a paper run does, and a venue without reduce-only orders never."""
+
+    held: AsHeld | None = None
+    seen: Seen | None = None
+    cuts: bool = True
+
+
 class Told:
     """`Delays`: when the command that is given next arrives; `ids` has what each order of the run
     is called here; by that `denied` has why the gate refused it, `unchanged` when it first refused
@@ -139,6 +150,7 @@ class Replayed(GuardedStrategy):
 
     played: Sequence[Command] = ()
     delays: Told
+    given: Given
     declares: Mapping[InstrumentId, Any] = {}
     _at = 0
 
@@ -170,7 +182,8 @@ class Replayed(GuardedStrategy):
         self._next()
 
     def _submit(self, command: Command) -> None:
-        order = _order(self.order_factory, command.order, command.terms)
+        self._as_held(command)
+        order = _order(self.order_factory, command, self.given)
         self.delays.ids[command.order["client_order_id"]] = str(order.client_order_id)
         self.submit_order(order)
 
@@ -188,11 +201,17 @@ class Replayed(GuardedStrategy):
             new in (None, old) for new, old in zip((quantity, price, trigger), here, strict=True)
         ):
             return  # it is so already, and NautilusTrader takes no command that changes nothing
+        self._as_held(command)
         self.modify_order(order.client_order_id, quantity, price, trigger)
 
     def _cancel(self, command: Command) -> None:
         if (order := self._open(command)) is not None:
             self.cancel_order(order.client_order_id)
+
+    def _as_held(self, command: Command) -> None:
+        if self.given.held is not None:
+            assert self._guard is not None  # since it was built
+            self.given.held.settle(self._guard.gate, self.cache, command.ts, command.order)
 
     def on_gate_denied(self, order: Any, denial: Denial) -> None:
         name, told = str(order.client_order_id), self.delays
@@ -207,7 +226,8 @@ class Replayed(GuardedStrategy):
         return None if order is None or order.is_closed or order.is_pending_cancel else order
 
 
-def _order(factory: Any, row: Row, terms: Mapping[str, str | None]) -> Any:
+def _order(factory: Any, command: Command, given: Given) -> Any:
+    row, terms = command.order, command.terms
     kind = row["kind"]
     where = (
         InstrumentId.from_str(row["instrument"]),
@@ -220,6 +240,8 @@ def _order(factory: Any, row: Row, terms: Mapping[str, str | None]) -> Any:
         "reduce_only": bool(row["reduce_only"]),
         "tags": with_role(None, Role(row["role"])),
     }
+    if row["reduce_only"] and not given.cuts:
+        more["reduce_only"], more["tags"] = False, [*(more["tags"] or ()), REDUCE_TAG]
     prices = []
     if kind in LIMITS:
         prices.append(Price.from_str(str(terms["price"])))
@@ -292,20 +314,19 @@ def replay(
     rows: Sequence[Row],
     played: Sequence[Command],
     words: str,
-    seen: Seen | None = None,
+    given: Given,
 ) -> Replay:
-    """The backtest of `loaded` with these commands in place of its strategies', on what is `seen`
-    of the data.
+    """The backtest of `loaded` with these commands in place of its strategies'.
 
     Raises FairleadError as a backtest does, and PARITY-ENDED where it did not end well: what it was
     not given then says nothing of the run.
     """
     told = Told(usual_ns(loaded, rows), 60_000_000_000)
     resolved = resolve(loaded, "backtest").require()
-    strategies = [_in_place_of(loaded, one, played, told) for one in resolved.strategies]
+    strategies = [_in_place_of(loaded, one, played, told, given) for one in resolved.strategies]
     found: list[Decided] = []
     result = run_backtest(
-        loaded, latency=AsTold(told, words), strategies=strategies, decided=found, seen=seen
+        loaded, latency=AsTold(told, words), strategies=strategies, decided=found, seen=given.seen
     )
     if code := result.exit_code:
         result.dispose()
@@ -319,7 +340,11 @@ def replay(
 
 
 def _in_place_of(
-    loaded: LoadedConfig, one: ResolvedStrategy, played: Sequence[Command], told: Told
+    loaded: LoadedConfig,
+    one: ResolvedStrategy,
+    played: Sequence[Command],
+    told: Told,
+    given: Given,
 ) -> ResolvedStrategy:
     """Its orders, under its name, with what it declared to hold."""
     original = build_strategy(loaded, one)
@@ -329,6 +354,7 @@ def _in_place_of(
         "__module__": __name__,
         "played": mine,
         "delays": told,
+        "given": given,
         "declares": original.declared(),
     }
     return msgspec.structs.replace(one, cls=type("Replayed", (Replayed,), body))

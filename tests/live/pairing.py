@@ -56,3 +56,22 @@ class Pairing(GuardedStrategy):
         order = self.order_factory.market(self.name, self.side, self.quantity)
         self.submit_order(order)
         return order.client_order_id
+
+
+class Turning(Pairing):
+    """One order: it buys, or sells what an earlier run has bought."""
+
+    config_class = PairingConfig
+
+    def on_book_deltas(self, _deltas: Any) -> None:
+        if self.count or self.cache.order_book(self.name).best_ask_price() is None:
+            return
+        self.count = 1
+        held = self.own_position(self.name)
+        side = OrderSide.SELL if held else OrderSide.BUY
+        quantity = self.round_quantity(self.name, held or Decimal("0.0123"))
+        order = self.order_factory.market(self.name, side, quantity, reduce_only=bool(held))
+        self.submit_order(order)
+
+    def on_order_accepted(self, event: Any) -> None:
+        pass

@@ -22,10 +22,10 @@ catalog = "data/catalog"
 """
 
 
-def config_of(folder: Path, served: Venue) -> Path:
+def config_of(folder: Path, served: Venue, cls: str = "Pairing") -> Path:
     key = str(served.line["venue"])
     params = {"instrument_id": f"BTC_USDT.{key.upper()}"}
-    strategy = {"id": "Pairing-1", "path": "tests.live.pairing:Pairing", "params": params}
+    strategy = {"id": "Pairing-1", "path": f"tests.live.pairing:{cls}", "params": params}
     return configs.write(folder, served, strategies=[strategy], more=configs.ROOMY + SIMULATED)
 
 
@@ -59,3 +59,21 @@ def is_twice(one: dict[str, Any]) -> bool:
         return False
     (size, price), (less, at) = (told.split()[-3::2] for told in (mine, theirs))
     return Decimal(price) == Decimal(at) and Decimal(less) < Decimal(size)
+
+
+def test_a_position_that_was_taken_over_is_the_replays_too(tmp_path: Path) -> None:
+    """Its exits are refused by no gate that thinks the strategy has nothing."""
+    with venue("poloniex", tmp_path / "poloniex", "--seed", "5") as served:
+        config = config_of(tmp_path, served, "Turning")
+        runs = []
+        for _ in ("buys", "sells"):
+            done = run("live", config, "--for", "4", "--json")
+            assert done.returncode == 0, done.stderr[-3000:]
+            runs += [one.parent for one in tmp_path.rglob("orders.jsonl") if one.parent not in runs]
+    bought, sold = (json.loads((one / "orders.jsonl").read_text()) for one in runs)
+    assert (bought["side"], sold["side"], sold["reduce_only"]) == ("BUY", "SELL", True)
+    (opening,) = json.loads((runs[1] / "summary.json").read_text())["strategies"]
+    assert Decimal(opening["opening_position"]) > 0
+    found = parity(runs[1])
+    assert found["differences"] == []
+    assert found["ok"]

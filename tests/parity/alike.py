@@ -178,7 +178,9 @@ def compared_with(
     loaded: LoadedConfig, rows: list[dict[str, Any]], tapes: dict[str, Tape], catalog: Path
 ) -> Alike:
     played = commands(rows, 1, max(play_latency(loaded), 1))
-    again = parity._replayed(loaded, rows, played, "again", None)
+    summary = {"start_ns": 0, "instruments": []}
+    case = parity._Case(summary=summary, loaded=loaded, rows=rows, others=None, slack_ns=1)
+    again = parity._replayed(case, played, "again")
     span = (min(one[0].ts for one in tapes.values()), max(one[-1].ts for one in tapes.values()))
     more: dict[str, Any] = {
         "lacking": parity._gaps(catalog, loaded, span),
@@ -191,7 +193,7 @@ def compared_with(
     found = compared(rows, again.rows, **more)
     if any(one.kind in (UNEXPLAINED, "queue") for one in found):
         others = parity.as_refused(rows, again.rows, found, played)
-        more |= parity._variants(loaded, rows, (played, others), lambda _: None, None)
+        more |= parity._variants(case, (played, others), lambda _: None)
         found = compared(rows, again.rows, **more)
     waited = frozenset(row["client_order_id"] for row in rows if _waited(row, rows))
     return Alike(len(rows), sum(len(row["fills"]) for row in rows), found, waited)

@@ -70,6 +70,15 @@ def test_what_is_no_such_sum_differs(parts: tuple[Any, ...], says: str) -> None:
     assert kinds(mine, row(*parts)) == [says]
 
 
+@pytest.mark.parametrize(("ms", "says"), [(6000, []), (-6000, ["unexplained"])])
+def test_what_a_venue_never_listed_is_booked_late(ms: int, says: list[str]) -> None:
+    """It lists executions, so that the order desk waits for them; none is booked early."""
+    mine = row(told("0.12", AVERAGE, "0.00012 BTC", 1000 + ms))
+    late = {"BTC_USDT.OCEANEX": 6 * SECOND_NS}
+    assert kinds(mine, row(*PARTS), late=late) == says
+    assert kinds(mine, row(*PARTS), late={"ETH_USDT.OCEANEX": 6 * SECOND_NS}) == ["unexplained"]
+
+
 def test_what_the_venue_told_as_one_execution_is_one() -> None:
     mine = row(told("0.12", AVERAGE, "0.00012 BTC", synthetic=False))
     assert kinds(mine, row(*PARTS)) == ["unexplained"]
