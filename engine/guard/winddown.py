@@ -243,11 +243,11 @@ class WindDown:
         if now_ns >= self._retry_ns.get(instrument_id, 0):
             self._retry_ns[instrument_id] = now_ns + RETRY_NS
             side = OrderSide.SELL if held > 0 else OrderSide.BUY
-            core.strategy.submit_order(
-                core.strategy.order_factory.market(
-                    instrument_id, side, quantity, reduce_only=True, tags=[Role.EXIT.tag]
-                )
+            order = core.strategy.order_factory.market(
+                instrument_id, side, quantity, reduce_only=True, tags=[Role.EXIT.tag]
             )
+            with core.gate.whole():  # restarts and late orders add up to more than one may be
+                core.strategy.submit_order(order)
         return False
 
     def _refused(self, order: Any, denial: Denial) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from decimal import Decimal
 
 import msgspec
 
-from fairlead.engine.orders.journal_reads import decode_intent, readable
+from fairlead.engine.orders.journal_reads import JournaledOrder, decode_intent, readable
 from fairlead.engine.orders.journal_stops import StopReads
 from fairlead.engine.orders.model import Intent, OrderState, VenueOrder
 
@@ -142,6 +143,38 @@ class HeldRecords(StopReads, ABC):
             held, _ = self.held_story(client_order_id)
             if held is not None and places[-1] != "RELEASE":
                 found.append(held)
+        return found
+
+    def releases_given_up_since(self, ts_ns: int, most: int) -> list[tuple[JournaledOrder, int]]:
+        """Releases that were proven absent since then, with the time, as orders of their own that
+        were refused, whatever the held order has become; oldest first.
+
+        Looked for in the newest records.
+        """
+        rows = self._rows(
+            "SELECT client_order_id, seq, ts FROM records WHERE kind = 'RELEASE_ABSENT' "
+            "AND ts >= ? AND seq > (SELECT max(seq) FROM records) - ? ORDER BY seq",
+            (ts_ns, NEWEST_RECORDS),
+        )
+        found = []
+        for client_order_id, seq, ts in rows[-most:]:
+            story = self.story(client_order_id)
+            sent = [one for one in story if one[0] < seq and one[2] == "RELEASE"]
+            if not sent:
+                continue
+            _, ts_sent, _, body = sent[-1]
+            with readable():
+                intent = decode_intent(body)
+            gone = JournaledOrder(
+                intent=intent,
+                state=OrderState.REFUSED,
+                venue_order_id=None,
+                filled=Decimal(0),
+                cost=Decimal(0),
+                cancel_requested=False,
+                ts_sent=ts_sent,
+            )
+            found.append((gone, ts))
         return found
 
     def held_story(self, client_order_id: str) -> tuple[Intent | None, int]:

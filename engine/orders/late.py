@@ -39,7 +39,8 @@ class LateLook(msgspec.Struct, frozen=True):
 
 
 class GivenUp:
-    """Orders given up in the last WATCH_NS, over restarts too."""
+    """Orders given up in the last WATCH_NS, over restarts too; by the id that was sent, as each
+    release of a held order is one."""
 
     def __init__(self, journal: Journal, now_ns: Callable[[], int]) -> None:
         self._journal = journal
@@ -48,7 +49,7 @@ class GivenUp:
 
     def add(self, order: LiveOrder) -> None:
         """`order` has just been refused as absent."""
-        self._watched[order.intent.client_order_id] = (order, self._now_ns() + WATCH_NS)
+        self._watched[order.intent.sent_id] = (order, self._now_ns() + WATCH_NS)
         if len(self._watched) > WATCHED_MAX:
             self._watched.popitem(last=False)
 
@@ -60,26 +61,31 @@ class GivenUp:
         """Look again for those given up in the last `back_ns`."""
         now_ns = self._now_ns()
         found = self._journal.given_up_since(now_ns - back_ns, WATCHED_MAX)
-        for journaled, ts_ns in reversed(found):
-            client_order_id = journaled.intent.client_order_id
-            _, watched_until_ns = self._watched.get(client_order_id, (None, 0))
+        found += self._journal.releases_given_up_since(now_ns - back_ns, WATCHED_MAX)
+        found.sort(key=lambda one: one[1])
+        for journaled, ts_ns in reversed(found[-WATCHED_MAX:]):
+            intent = journaled.intent
+            _, watched_until_ns = self._watched.get(intent.sent_id, (None, 0))
             if now_ns > watched_until_ns:
                 until_ns = max(ts_ns + WATCH_NS, now_ns + AGAIN_NS)
-                self._watched[client_order_id] = (LiveOrder(journaled), until_ns)
-                self._watched.move_to_end(client_order_id, last=False)  # the oldest of them
+                order = LiveOrder(journaled)
+                if intent.release:
+                    order.held, _ = self._journal.held_story(intent.client_order_id)
+                self._watched[intent.sent_id] = (order, until_ns)
+                self._watched.move_to_end(intent.sent_id, last=False)  # the oldest of them
 
     def orders(self) -> list[LiveOrder]:
         now_ns = self._now_ns()
-        for client_order_id, (_, until_ns) in list(self._watched.items()):
+        for sent_id, (_, until_ns) in list(self._watched.items()):
             if now_ns > until_ns:
-                del self._watched[client_order_id]
+                del self._watched[sent_id]
         return [order for order, _ in self._watched.values()]
 
     def has(self, order: LiveOrder) -> bool:
-        return order.intent.client_order_id in self._watched
+        return order.intent.sent_id in self._watched
 
     def remove(self, order: LiveOrder) -> None:
-        self._watched.pop(order.intent.client_order_id, None)
+        self._watched.pop(order.intent.sent_id, None)
 
 
 class Late(Part):
@@ -123,10 +129,16 @@ class Late(Part):
         """
         if self._journal.order_by_venue_id(order.intent.instrument, venue_order_id) is not None:
             return True
+        if order.intent.release and self._was_told(venue_order_id):  # by an earlier run
+            return True
         if self._can.client_order_ids:
             return False
         fields = order.fingerprint()
         return any(one.fingerprint() == fields for one in self._table.unresolved())
+
+    def _was_told(self, venue_order_id: str) -> bool:
+        """Whether a finding of it as late is in the journal."""
+        return any(kind == "FINDING" for _, _, kind, _ in self._journal.story(venue_order_id))
 
     def _revive(self, order: LiveOrder, state: VenueOrder) -> None:
         """Its executions count, and what rests of it is cancelled."""

@@ -59,6 +59,7 @@ class Missing(Part):
             ]
             if not batch:
                 continue
+            asked = [order.venue_order_id for order in batch]
             try:
                 states = await self._venue.orders([o.ref() for o in batch])
             except VenueUnavailable as error:
@@ -67,7 +68,9 @@ class Missing(Part):
                     raise
                 return
             self._shared.away.answered("order states")
-            self._apply_page(batch, states)
+            # One that was held again, or replaced, meanwhile is told of as what it was
+            still = [o for o, name in zip(batch, asked, strict=True) if o.venue_order_id == name]
+            self._apply_page(still, states)
 
     def _apply_page(self, batch: Sequence[LiveOrder], states: Sequence[VenueOrder]) -> None:
         for order in batch:
@@ -112,12 +115,16 @@ class Missing(Part):
         )
 
     def _renamed(self, order: LiveOrder, states: Sequence[VenueOrder]) -> VenueOrder | None:
-        """The order under another venue id: a stop's child, seen before its parent was known."""
+        """The order under another venue id: a stop's child, seen before its parent was known. One
+        that it had before is of a release that is over.
+        """
         cid = order.intent.client_order_id
         for state in states:
             is_new = (state.instrument, state.venue_order_id) not in self._table.by_venue_id
             is_old = state.venue_order_id in order.old_ids
-            if state.client_order_id == cid and is_new and not is_old and order.replacing is None:
+            if state.client_order_id != cid or not is_new or is_old or order.replacing is not None:
+                continue
+            if self._journal.order_by_venue_id(state.instrument, state.venue_order_id) != cid:
                 self._table.own(order, state.venue_order_id, self._journal.renamed(cid, state))
                 return state
         return None
@@ -159,8 +166,11 @@ class Missing(Part):
 
     async def _everywhere(self, order: LiveOrder) -> FindResult:
         """By its id, among the open orders, and in what was. Raises VenueUnavailable."""
+        asked = order.venue_order_id
         told = list(await self._venue.orders([order.ref()]))
         told += await self._venue.open_orders([order.intent.instrument])
+        if order.venue_order_id != asked:
+            return Unsure("it is another by now")
         state = self._told_of(order, told)
         if state is not None:
             return Found(state)

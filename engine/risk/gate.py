@@ -122,6 +122,7 @@ class RiskGate:
         self._dirty = False
         self._written_ns = 0
         self._exiting = False
+        self._is_whole = False
         self._look: Look | None = None
         self._looked_view: RiskView | None = None
         self._watch_losses = bool(self.limits.daily_loss or self.limits.drawdown)
@@ -167,7 +168,7 @@ class RiskGate:
             return self._pass_of(order.instrument, look).refusal(order, look)
         else:
             plan = self._plans_of(order.instrument).plain
-        is_way_out = self._exiting and order.reduce_only
+        is_way_out = (self._exiting or self._is_whole) and order.reduce_only
         return plan.refusal(order, look, FLATTEN_PASSES if is_way_out else frozenset())
 
     def _plans_of(self, instrument: str) -> Plans:
@@ -411,6 +412,15 @@ class RiskGate:
             yield
         finally:
             self._exiting = False
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Within it reduce-only orders pass what limits one order's size."""
+        self._is_whole = True
+        try:
+            yield
+        finally:
+            self._is_whole = False
 
     def base_held(self, instrument: str, view: RiskView) -> Decimal | None:
         """Base units that the cash account of `instrument` has, with what fills of this run

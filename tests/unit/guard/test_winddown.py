@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -40,7 +41,7 @@ class Stopping(WindDown):
         core: Any = SimpleNamespace(
             id="S-1",
             strategy=strategy,
-            gate=SimpleNamespace(is_stopped=lambda *_: False),
+            gate=SimpleNamespace(is_stopped=lambda *_: False, whole=nullcontext),
             ready=lambda: SimpleNamespace(now_ns=lambda: 0),
             can_cancel=lambda _: True,
         )

@@ -7,6 +7,7 @@ from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,6 +123,27 @@ def test_orders_that_were_proven_absent_are_known_after_a_restart(tmp_path: Path
     again = opened(path)
     assert [o.intent.client_order_id for o, _ in again.given_up_since(0, 9)] == ["A"]
     assert again.given_up_since(2, 9) == []  # too long ago
+    again.close()
+
+
+def test_a_release_that_was_proven_absent_is_known_whatever_became_of_its_order(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "j.sqlite"
+    first = opened(path)
+    held = intent("A")
+    first.hold([held], None)
+    for number in (1, 2):
+        first.release(msgspec.structs.replace(held, release=number), None)
+        if number == 1:
+            first.armed_again(held, "RELEASE_ABSENT", Absent(evidence="three looks"))
+    first.state("A", OrderState.CANCELED, None)
+    first.close()
+    again = opened(path)
+    ((gone, _),) = again.releases_given_up_since(0, 9)
+    assert (gone.intent.sent_id, gone.intent.release, gone.state) == ("A", 1, OrderState.REFUSED)
+    assert gone.ts_sent > 0
+    assert again.releases_given_up_since(10**18, 9) == []  # too long ago
     again.close()
 
 
