@@ -44,9 +44,10 @@ def command(
     """Compare RUN, live or on paper, with a backtest of its recording, event by event.
 
     Its orders, changes and cancels are given again when they were given, and arrive when they
-    arrived. Each difference has a class: latency, queue, fee, gap, refusal, exit, booking,
-    liquidity, own, kill, end, or unexplained. Exit 16 where one is unexplained, more than a tenth
-    of the orders are not compared (refusal, gap), or the net differs by more than --tolerance.
+    arrived. Each difference has a class: latency, queue, fee, gap, rounding, refusal, exit,
+    booking, liquidity, own, kill, end, or unexplained. Exit 16 where one is unexplained, more than
+    a tenth of the orders are not compared (refusal, gap), or the net differs by more than
+    --tolerance.
     """
     import msgspec
 

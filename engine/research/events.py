@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 import msgspec
 
@@ -55,6 +55,26 @@ def events_of(row: Row | None, *, is_refused: bool = False) -> list[Event]:
         )
     found.append(Event(_ENDS.get(row["status"], "open"), row["ts_last"]))
     return found
+
+
+def is_rounded(mine: Event, theirs: Event, row: Row, other: Row) -> bool:
+    """Whether both are one execution of a venue that tells prices finer than ticks, which a book
+    has rounded against whoever takes."""
+    if (mine.what, theirs.what) != ("fill", "fill"):
+        return False
+    told = next((one for one in row["fills"] if detail_of(one) == mine.detail), None)
+    if mine.detail[0] != theirs.detail[0] or told is None or told.get("synthetic") is not False:
+        return False  # a sum's average is finer for another reason
+    tick = Decimal(1).scaleb(-max(decimals_of(fill["price"]) for fill in other["fills"]))
+    price, rounding = Decimal(mine.detail[1]), ROUND_CEILING
+    if row["side"] == "SELL":
+        rounding = ROUND_FLOOR
+    rounded = price.quantize(tick, rounding)
+    return rounded != price and rounded == Decimal(theirs.detail[1])
+
+
+def decimals_of(number: str) -> int:
+    return len(number.partition(".")[2])
 
 
 def detail_of(fill: Row) -> tuple[str, str]:

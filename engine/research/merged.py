@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from fairlead.engine.research.columns import NOT_TOLD, Row
+from fairlead.engine.research.events import decimals_of
 
 ZERO = Decimal(0)
 MOST_DECIMALS = 12  # beyond them an average is what a division has left
@@ -44,20 +45,16 @@ def telling(
     They are no fewer than those of its prices."""
     decimals: defaultdict[str, int] = defaultdict(int)
     for row in replayed:
-        told = [_decimals(fill["price"]) for fill in row["fills"]]
+        told = [decimals_of(fill["price"]) for fill in row["fills"]]
         decimals[row["instrument"]] = max(decimals[row["instrument"]], *told, 0)
     for row in rows:
         if before(row):
             continue
         if row["fills"] and is_sum(row["fills"][0], ZERO):  # later ones are differences of averages
-            told = [min(_decimals(row["fills"][0]["price"]), MOST_DECIMALS)]
+            told = [min(decimals_of(row["fills"][0]["price"]), MOST_DECIMALS)]
             decimals[row["instrument"]] = max(decimals[row["instrument"]], *told)
     averages = {name: Decimal(5).scaleb(-1 - count) for name, count in decimals.items()}
     return Telling(ns=ns, late=late, until_ns=until_ns, averages=averages)
-
-
-def _decimals(number: str) -> int:
-    return len(number.partition(".")[2])
 
 
 def before(row: Row) -> Decimal:

@@ -15,6 +15,8 @@ more than a fee, else its first. It is explained by the first of these that fits
   What the venue did not tell of it, maker or taker, differs from neither.
 - `gap`: the data lacks what the run saw of its instrument while the order lived, from before they
   differ on, or says itself that it lacks some.
+- `rounding`: the same execution, at a price that its venue tells finer than its ticks: the book has
+  it rounded against whoever takes.
 - `latency`: it arrived at another time; or all is the same with the config's latency, or with none.
 - `exit`: a reduce-only order that rests was cut to its strategy's position in one of both only,
   which has less from then on, at no other price or time: a backtest does it by a command, a paper
@@ -56,6 +58,7 @@ from fairlead.engine.research.events import (
     begins,
     detail_of,
     events_of,
+    is_rounded,
     plain,
 )
 from fairlead.engine.research.own import Met, Own
@@ -64,11 +67,13 @@ ZERO = Decimal(0)
 REFUSAL, FEE, GAP, LATENCY = "refusal", "fee", "gap", "latency"
 EXIT, BOOKING, QUEUE, UNEXPLAINED = "exit", "booking", "queue", "unexplained"
 LIQUIDITY, OWN, KILL, END = "liquidity", "own", "kill", "end"
+ROUNDING = "rounding"
 CLASSES = (
     LATENCY,
     QUEUE,
     FEE,
     GAP,
+    ROUNDING,
     REFUSAL,
     EXIT,
     BOOKING,
@@ -368,6 +373,8 @@ def _explained(
         return END, found
     if mine is not None and theirs is not None and _is_same_fill(mine, theirs, slack):
         return FEE, f"{' '.join(mine.fee)} against {' '.join(theirs.fee)}"
+    if _is_rounded(pair, row, other, slack):
+        return ROUNDING, "the venue tells it finer than the ticks that its book has"
     if gap is not None:
         of = f" of {gap[2]}" if gap[2] else ""
         return GAP, f"the data lacks what the run saw{of} for {(gap[1] - gap[0]) / 1e9:.3f} s"
@@ -380,6 +387,13 @@ def _explained(
     if _is_decided(row, other, slack) or _is_lost(row, other, slack, mine):
         return BOOKING, "the same, decided then: NautilusTrader books it later, or not at all"
     return UNEXPLAINED, ""
+
+
+def _is_rounded(pair: Pair, row: Row, other: Row | None, slack: Slack) -> bool:
+    mine, theirs = pair
+    if mine is None or theirs is None or other is None:
+        return False
+    return is_rounded(mine, theirs, row, other) and _is_same_time(mine, theirs, slack)
 
 
 def _cut(row: Row, other: Row | None, pair: Pair, of: Any, slack: Slack) -> str | None:

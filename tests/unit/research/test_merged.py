@@ -166,3 +166,22 @@ def test_what_was_decided_on_is_put_together_too() -> None:
     mine = row(told("0.12", AVERAGE, "0.00012 BTC"))
     bare = [{name: one[name] for name in ("quantity", "price", "ts_event")} for one in PARTS]
     assert kinds(mine, row(status="CANCELED") | {"decided": bare}) == ["booking"]
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "shown", "says"),
+    [
+        ("BUY", "1.5029014", "1.5030", "rounding"),
+        ("SELL", "1.499509682", "1.4995", "rounding"),
+        ("BUY", "1.5029014", "1.5029", "unexplained"),  # better than the venue was
+        ("BUY", "1.5029014", "1.5031", "unexplained"),  # another tick
+        ("SELL", "1.4995", "1.4994", "unexplained"),  # on a tick: nothing was rounded
+    ],
+)
+def test_a_price_finer_than_ticks_is_that_of_the_book_against_whoever_takes(
+    side: str, price: str, shown: str, says: str
+) -> None:
+    one = part("200", price, "0 AUD") | {"synthetic": False}
+    mine, theirs = row(one) | {"side": side}, row(part("200", shown, "0 AUD")) | {"side": side}
+    assert kinds(mine, theirs) == [says]
+    assert kinds(row(one | {"synthetic": True}) | {"side": side}, theirs) == ["unexplained"]
