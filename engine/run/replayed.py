@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from nautilus_trader.model import (
+    BookType,
     ClientOrderId,
     InstrumentId,
     OrderSide,
@@ -32,7 +33,7 @@ from fairlead.engine.guard.building import build_strategy
 from fairlead.engine.guard.strategy import GuardedStrategy
 from fairlead.engine.matching.delays import Delays, Sent
 from fairlead.engine.matching.shadow import Decided
-from fairlead.engine.orders.model import REDUCE_TAG, Role, with_role
+from fairlead.engine.orders.model import REDUCE_TAG, Role, TriggerSource, with_role
 from fairlead.engine.research.columns import Row
 from fairlead.engine.research.cuts import ended_at
 from fairlead.engine.research.runs import Run
@@ -158,10 +159,24 @@ class Replayed(GuardedStrategy):
         return self.declares
 
     def on_start(self) -> None:
-        waiting = {one.order["instrument"] for one in self.played if one.order["trigger_price"]}
-        for name in sorted(waiting):
-            self.subscribe_trades(InstrumentId.from_str(name))
+        waiting = {
+            (one.order["instrument"], one.order["kind"])
+            for one in self.played
+            if one.order["trigger_price"]
+        }
+        for name, kind in sorted(waiting):
+            self._watch(name, kind)
         self._next()
+
+    def _watch(self, name: str, kind: str) -> None:
+        """What such an order waits for."""
+        assert self._guard is not None  # since it was built
+        instrument_id = InstrumentId.from_str(name)
+        able = self._guard.gate.capabilities.get(str(instrument_id.venue))
+        if able is None or able.source_for(kind) is TriggerSource.LAST:
+            self.subscribe_trades(instrument_id)
+        else:
+            self.subscribe_book_deltas(instrument_id, BookType.L2_MBP, managed=True)
 
     def _next(self) -> None:
         if self._at < len(self.played):

@@ -218,3 +218,8 @@ def test_one_file_fires_the_same_stops_in_three_modes(key: str, tmp_path: Path) 
     assert of_live == of_paper
     assert of_live == of_backtest
     assert bool(triggers(journal)) == case.is_held
+    (of_run,) = (live.parent / "state" / "runs").glob("*-live-*")
+    compared = run("parity", str(of_run), "--json")
+    found = json.loads(compared.stdout)
+    assert found["beyond"] == [], found["differences"]
+    assert set(found["classes"]) <= {"rounding", "end"}
