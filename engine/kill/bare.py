@@ -241,11 +241,12 @@ def _end(journal: Journal, name: str) -> _End:
 
 def _is_still_held(journal: Journal, stop: Intent, now: Decimal, seq: int) -> bool:
     """Whether it is the position that the stop protected, and more than dust of it: it was not
-    flat since, nor turned, by what the strategy has executed since, counted back."""
+    flat since, nor turned, by what the strategy has executed since, counted back. What a flatten
+    took over, and gave back as it could not close it, was held all the while."""
     dust, was = stop.quantity * DUST, now
     if abs(now) <= dust:
         return False
-    for move in journal.moves_since(seq, stop.strategy, stop.instrument):
+    for move in journal.moves_since(seq, stop.strategy, stop.instrument, KILL_STRATEGY):
         was -= move
         if abs(was) <= dust or (was > 0) != (now > 0):
             return False

@@ -62,15 +62,19 @@ class StopReads(JournalReads):
             if order.intent.protects:
                 yield order
 
-    def moves_since(self, seq: int, strategy: str, instrument: str) -> Iterator[Decimal]:
+    def moves_since(
+        self, seq: int, strategy: str, instrument: str, apart: str = ""
+    ) -> Iterator[Decimal]:
         """What the strategy bought (sold: negative) or was handed after record `seq`, base units,
-        fees in base not taken off; the newest first.
+        fees in base not taken off; the newest first. What went to `apart` and came back is no move.
         """
         for kind, body in self._each(_MOVES, (seq, strategy, instrument, instrument)):
             with readable():
                 move = _decode_move(body)
             if kind == "FILL":
                 yield move.quantity if move.side is Side.BUY else -move.quantity
+                continue
+            if apart in (move.giver, move.taker):
                 continue
             if move.taker == strategy:
                 yield move.quantity

@@ -16,7 +16,9 @@ from fairlead.engine.kill.bare import BareLook, bare_positions
 from fairlead.engine.kill.records import KILL_SUBJECT, KillRecord, note
 from fairlead.engine.kill.state import ALL, Action, Cleared, Kill, Scope
 from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.orders.model import Intent, Kind, OrderState, Role, Side, VenueFill
+from fairlead.engine.orders.taken_over import give_back
 
 NAME = "BTC_USDT.OCEANEX"
 SECOND = 1_000_000_000
@@ -300,6 +302,19 @@ def test_one_that_was_handed_over_is_the_takers(story: Story) -> None:
     assert story.bare() == []
     story.journal.hand_over("S-2", "S-1", NAME, Decimal(100))
     assert story.bare() == []
+
+
+def test_what_a_flatten_could_not_close_and_gave_back_is_the_position_of_before(
+    story: Story,
+) -> None:
+    stop = taken(story)
+    story.journal.hand_over("S-1", KILL_STRATEGY, NAME, Decimal(100))
+    assert story.bare() == [], "KILL has it"
+    assert give_back(story.journal, NAME, Decimal("0.001")) == {"S-1": Decimal(1)}
+    assert story.bare() == [stop.client_order_id]
+    story.executed(Role.EXIT, Side.SELL)
+    story.executed(Role.ENTRY, Side.BUY)
+    assert story.bare() == [], "another position, without a stop as its strategy wants it"
 
 
 def test_it_is_told_however_much_the_journal_gets(story: Story) -> None:
