@@ -262,7 +262,11 @@ class Flattener:
             else:
                 details[name] = f"the account has less {market.base} free than the position; {what}"
             return None
-        price = None if market.has_market_orders else await self._price(name, side, market)
+        try:
+            price = None if market.has_market_orders else await self._price(name, side, market)
+        except (VenueUnavailable, LookupError) as error:
+            details[name] = f"no price can be read: {error}"
+            return None
         return Intent(
             client_order_id=self._new_id(),
             strategy=KILL_STRATEGY,

@@ -21,7 +21,7 @@ from uuid import uuid4
 from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.errors import FairleadError, clear_command
 from fairlead.engine.kill.account import Markets, TradedAccount
-from fairlead.engine.kill.flatten import Flattener
+from fairlead.engine.kill.flatten import Closed, Flattener
 from fairlead.engine.kill.halts import RunHalts
 from fairlead.engine.kill.records import KillRecord, note
 from fairlead.engine.kill.state import ALL, Action, Cleared, Kill, KillState, Scope
@@ -41,6 +41,7 @@ LOOK_SECS = 0.1
 CANCEL_AGAIN_SECS = 5.0
 FLATTEN_AGAIN_SECS = 5.0
 FLATTEN_TRIES = 10  # per account, until it is flat; each tries a few orders
+FLATTEN_SLOWLY_SECS = 60.0  # between two after these
 WAIT_TOLD_SECS = 2.0  # after that a person hears which orders a flatten waits for
 WAIT_SECS = 20.0  # for what is cancelled to be over; then positions are closed all the same
 PAPER_AGAIN_SECS = 1.0
@@ -111,6 +112,7 @@ class KillWatch:
         self._lost: list[Kill] = []
         self._ready: dict[str, float] = {}  # venue -> when its next flatten may start
         self._tries: dict[str, int] = {}
+        self._was_breach = False  # a broken loss limit asks to flatten
         self._too_small: dict[str, dict[str, Decimal]] = {}  # by venue and instrument: what stays
         self._gone: set[tuple[str, str]] = set()  # of whom what is held was told
         self._asked: dict[str, float] = {}  # client order id -> when its cancel was asked for
@@ -157,6 +159,10 @@ class KillWatch:
     def look(self) -> None:
         """One look: tell what is new, and start what is to be done."""
         self._halts.look()
+        is_breach = Action.FLATTEN in self._halts.asks
+        if is_breach and not self._was_breach:
+            self._flatten_anew()
+        self._was_breach = is_breach
         kept = (one.venue.lower() for one in self._trading if not one.can_flatten)
         self._state.kept = frozenset(kept)
         if self._trading:
@@ -195,6 +201,8 @@ class KillWatch:
                 self._note(KillRecord(kill=kill))
             if kill.action is Action.FLATTEN and self._trading:
                 self._tell_not_flat()
+                if kill not in self._told:
+                    self._flatten_anew()
         for kill in self._told:
             if kill not in kills:
                 word = self._state.cleared(kill)
@@ -206,6 +214,11 @@ class KillWatch:
                 self._tell_cleared(kill, word)
         self._status.gauges["kill_switch"] = "; ".join(str(kill) for kill in kills)
         self._told = kills
+
+    def _flatten_anew(self) -> None:
+        """Somebody else asks for it, or for more: what came to nothing before is over."""
+        self._tries.clear()
+        self._ready = dict.fromkeys(self._ready, 0.0)
 
     def _tell_cleared(self, kill: Kill, word: Cleared) -> None:
         self._over.add(kill)
@@ -380,13 +393,8 @@ class KillWatch:
             return None
         if self._is_waiting(trading, now):
             return None
-        tries = self._tries.get(venue, 0)
-        if tries >= FLATTEN_TRIES:
-            if tries == FLATTEN_TRIES:
-                self._tries[venue] = tries + 1
-                logger.error("%s: positions are LEFT after %d tries; see above why", venue, tries)
-            return None
-        self._ready[venue] = now + FLATTEN_AGAIN_SECS
+        is_slow = self._tries.get(venue, 0) >= FLATTEN_TRIES - 1
+        self._ready[venue] = now + (FLATTEN_SLOWLY_SECS if is_slow else FLATTEN_AGAIN_SECS)
         return covered
 
     def _flattens(self) -> bool:
@@ -496,6 +504,21 @@ class KillWatch:
                 "flat" if one.is_flat else f"LEFT {one.left}",
                 one.detail,
             )
+        left = [one for one in closed if not one.is_flat]
+        if left and self._tries[trading.venue] == FLATTEN_TRIES:
+            self._tell_left(trading, left)
+
+    def _tell_left(self, trading: TradedAccount, left: Sequence[Closed]) -> None:
+        what = "; ".join(
+            f"{one.left:f} {one.instrument} {f'({one.detail})' if one.detail else ''}".rstrip()
+            for one in left
+        )
+        text = (
+            f"{trading.venue.lower()} {trading.account}: LEFT after {FLATTEN_TRIES} tries: {what}. "
+            f"It is tried every {FLATTEN_SLOWLY_SECS:g} s from now on; or close it at the venue"
+        )
+        logger.error("NOT-FLAT: %s", text)
+        self._status.problem(self._now_ns(), "NOT-FLAT", text)
 
     # -- paper ---------------------------------------------------------------------------------
 

@@ -11,10 +11,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from fairlead.adapters import registry
 from fairlead.engine.config.loader import load
 from fairlead.engine.kill.account import Markets
+from fairlead.engine.kill.flatten import ROUNDS
 from fairlead.engine.kill.state import ALL, Action, KillState, Scope
 from fairlead.engine.kill.switch import KillSwitch
 from fairlead.engine.kill.watch import FLATTEN_TRIES, WAIT_SECS, KillWatch
@@ -31,6 +33,7 @@ from fairlead.engine.orders.model import (
     Refused,
     Side,
     VenueOrder,
+    VenueUnavailable,
 )
 from fairlead.engine.status import RunStatus
 from tests.unit.kill.test_command import CONFIG
@@ -60,15 +63,17 @@ class Watched:
             can_flatten=True,
             look_at_kills=lambda: None,
         )
-        halts: Any = SimpleNamespace(look=lambda: None, asks=frozenset())
+        self.halts: Any = SimpleNamespace(look=lambda: None, asks=frozenset())
+        self.status = RunStatus()
+        self.market, self.touch = MARKET, _touch
         self.watch = KillWatch(
             self.loaded,
             KillSwitch(None, self.state),
-            halts,
-            RunStatus(),
+            self.halts,
+            self.status,
             [trading],
             lambda: (),
-            lambda _: Markets({INSTRUMENT: MARKET}, _touch),
+            lambda _: Markets({INSTRUMENT: self.market}, self.touch),
             bench.loop.now_ns,
         )
         self.watch.recovered(trading)
@@ -343,6 +348,9 @@ def test_another_strategys_order_is_not_waited_for(bench: Bench, watched: Watche
     assert (watched.sent(), _held(bench)) == ([D("0.5")], {})
 
 
+# -- tries -----------------------------------------------------------------------------------------
+
+
 def test_the_end_of_its_tries_is_told_and_a_later_kill_has_its_own(
     bench: Bench, watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -352,7 +360,7 @@ def test_the_end_of_its_tries_is_told_and_a_later_kill_has_its_own(
     counts = []
 
     def is_closed_by_a_person() -> None:
-        assert caplog.text.count(f"positions are LEFT after {FLATTEN_TRIES} tries") == 1
+        assert caplog.text.count(f"LEFT after {FLATTEN_TRIES} tries") == 1
         assert bench.journal is not None
         counts.append(len(watched.sent()))
         one = intent("X", side=Side.SELL)
@@ -367,3 +375,76 @@ def test_the_end_of_its_tries_is_told_and_a_later_kill_has_its_own(
     watched.run(FLATTEN_TRIES * 10.0, is_closed_by_a_person, 10.0, is_held_anew, 10.0)
     assert watched.sent()[counts[0] :] == [D("0.2")]
     assert _held(bench) == {}
+
+
+def test_a_flatten_that_can_not_close_goes_on_once_a_minute_and_status_says_so(
+    bench: Bench, watched: Watched
+) -> None:
+    _hold(bench, "A", "0.5")
+    bench.venue.answer = lambda _: Refused("NO", "no")
+    watched.kill(ALL)
+
+    def later() -> None:
+        assert FLATTEN_TRIES < len(watched.sent()) / ROUNDS <= FLATTEN_TRIES + 3
+        told = [one.message for one in watched.status.problems if one.code == "NOT-FLAT"]
+        assert len(told) == 1
+        assert f"oceanex main: LEFT after {FLATTEN_TRIES} tries: 0.5 {INSTRUMENT}" in told[0]
+        bench.venue.answer = _fills_at_once(bench)
+
+    watched.run(FLATTEN_TRIES * 10.0, 120.0, later, 61.0)
+    assert _held(bench) == {}
+
+
+def _another_is_killed(watched: Watched) -> None:
+    one = intent("B", strategy="S-2")
+    assert watched.bench.journal is not None
+    watched.bench.journal.intend([one])
+    watched.bench.journal.fill(one, _fill("B", "0.2"), D(0))
+    watched.bench.journal.state("B", OrderState.FILLED)
+    watched.kill(Scope("strategy", "S-2"))
+
+
+def _killed_anew(watched: Watched) -> None:
+    watched.state.clear(STRATEGY, reason="again", by="tests")
+    watched.watch.look()
+    watched.kill(STRATEGY)
+
+
+def _loss_limit_breaks(watched: Watched) -> None:
+    watched.halts.asks = frozenset({"flatten"})
+
+
+@pytest.mark.parametrize("asks", [_another_is_killed, _killed_anew, _loss_limit_breaks])
+def test_whoever_asks_for_a_flatten_next_has_its_own_tries_at_once(
+    bench: Bench, watched: Watched, asks: Callable[[Watched], None]
+) -> None:
+    _hold(bench, "A", "0.5")
+    bench.venue.answer = lambda _: Refused("NO", "no")
+    watched.kill(STRATEGY)
+
+    def again() -> None:
+        bench.venue.answer = _fills_at_once(bench)
+        asks(watched)
+
+    watched.run(FLATTEN_TRIES * 10.0, again, 8.0)
+    assert _held(bench) == {}
+
+
+@pytest.mark.parametrize("error", [VenueUnavailable("DOWN", "no answer"), LookupError("no asks")])
+def test_a_book_that_can_not_be_read_is_a_try_that_came_to_nothing(
+    bench: Bench, watched: Watched, error: Exception
+) -> None:
+    """At a venue without market orders. The desk, and with it the run, goes on."""
+    reads = []
+
+    async def touch(name: str) -> tuple[Decimal, Decimal]:
+        reads.append(name)
+        if len(reads) == 1:
+            raise error
+        return await _touch(name)
+
+    watched.market, watched.touch = structs.replace(MARKET, has_market_orders=False), touch
+    _hold(bench, "A", "0.5")
+    watched.kill(ALL)
+    watched.run(10.0)
+    assert (watched.sent(), _held(bench)) == ([D("0.5")], {})
