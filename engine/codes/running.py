@@ -141,7 +141,8 @@ RUNNING: dict[str, Code] = {
     # -- an order --------------------------------------------------------------------------------
     "DESK-HALTED": Code("nothing may be created: the run stops or is halted", "see why in the log"),
     "DESK-KILLED": Code(
-        "a kill came between the gate and the send; not sent", "[kill.md](kill.md)"
+        "not sent: a kill came after the gate, or its closing order would meet this one",
+        "[kill.md](kill.md)",
     ),
     "DESK-UNSENT": Code("the run ended before it was sent", "nothing was sent"),
     "DESK-WITHDRAWN": Code("withdrawn at the stop before it was sent", "nothing was sent"),

@@ -25,6 +25,7 @@ from fairlead.engine.config.execution import settings_of
 from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.kill.account import Market, Markets, Reached
+from fairlead.engine.kill.way import Way
 from fairlead.engine.orders.desk import OrderDesk
 from fairlead.engine.orders.journal import Journal, JournaledOrder, JournalError
 from fairlead.engine.orders.live import KILL_STRATEGY
@@ -75,7 +76,9 @@ class KillJournal(Journal):
 class Flattener:
     """Closes positions through a desk. `covers` tells by strategy id whose.
 
-    The touch of `markets` is for venues without market orders. `unbooked` are executions that the
+    The touch of `markets` is for venues without market orders, and for what lies in the way:
+    that is cancelled first, whoever's it is, where the venue `cancels`, and `tell` names it.
+    `unbooked` are executions that the
     venue has told and the journal does not hold yet (the run that would book them hangs): executed
     quantities by client order id.
     """
@@ -91,8 +94,12 @@ class Flattener:
         collar: Decimal,
         new_id: Callable[[], str],
         now_ns: Callable[[], int],
+        tell: Callable[[str], None],
         unbooked: Mapping[str, Decimal] | None = None,
+        cancels: bool = True,
     ) -> None:
+        self._way = Way(venue, journal, desk, self._worst, tell)
+        self._cancels = cancels
         self._venue = venue
         self._journal = journal
         self._desk = desk
@@ -180,18 +187,24 @@ class Flattener:
         """In rounds, until nothing is left that can be sent. Raises JournalError."""
         for _ in range(ROUNDS):
             self._take_over()  # what was executed meanwhile, too
-            approved = [
-                approve_closing(intent, quantity)
+            closing = [
+                (intent, quantity)
                 for name, quantity in self._taken_over().items()
                 if (intent := await self._closing(name, quantity, details)) is not None
             ]
-            if not approved:
+            if not closing:
                 break
-            await self._desk.submit(approved)
-            if not await self._settled(ROUND_SECS):
-                await self._desk.cancel([one.intent.client_order_id for one in approved])
+            approved = [approve_closing(intent, quantity) for intent, quantity in closing]
+            async with self._way.cleared(intent for intent, _ in closing if self._cancels):
+                await self._desk.submit(approved)
                 if not await self._settled(ROUND_SECS):
-                    break  # of unknown outcome: sending another could close twice
+                    await self._desk.cancel([one.client_order_id for one, _ in closing])
+                    if not await self._settled(ROUND_SECS):
+                        break  # of unknown outcome: sending another could close twice
+
+    def meets(self, intent: Intent) -> bool:
+        """Whether a closing order that is under way would execute against it."""
+        return self._way.meets(intent)
 
     def _give_back(self, closed: Sequence[Closed]) -> None:
         for one in closed:
@@ -303,6 +316,12 @@ class Flattener:
         bid, ask = await self._touch(name)
         worst = ask * (1 + self._collar) if side is Side.BUY else bid * (1 - self._collar)
         return (worst / market.tick).to_integral_value(ROUND_DOWN) * market.tick
+
+    async def _worst(self, name: str, side: Side) -> Decimal | None:
+        try:
+            return await self._price(name, side, self._markets[name])
+        except (VenueUnavailable, LookupError):
+            return None
 
     def _live(self) -> list[JournaledOrder]:
         """KILL's orders that are not over, this process's or another's."""
@@ -429,7 +448,9 @@ class VenueFlatten:
             collar=self._loaded.config.risk.price_collar_bps / 10_000,
             new_id=self._new_id,
             now_ns=time.time_ns,
+            tell=self._tell,
             unbooked=unbooked,
+            cancels=reached.capabilities.cancels,
         )
         try:
             if is_alone:  # a flatten that died before: its orders are ours to prove

@@ -112,6 +112,7 @@ class KillWatch:
         self._lost: list[Kill] = []
         self._ready: dict[str, float] = {}  # venue -> when its next flatten may start
         self._tries: dict[str, int] = {}
+        self._flattening: dict[str, Flattener] = {}  # by venue, while it closes
         self._was_breach = False  # a broken loss limit asks to flatten
         self._too_small: dict[str, dict[str, Decimal]] = {}  # by venue and instrument: what stays
         self._gone: set[tuple[str, str]] = set()  # of whom what is held was told
@@ -130,6 +131,8 @@ class KillWatch:
         """The desk's last look: why this order may not leave, or None."""
         if intent.strategy == KILL_STRATEGY:
             return None
+        if any(one.meets(intent) for one in self._flattening.values()):
+            return "a kill closes a position here, and its order would execute against this one"
         return self._switch.reason(intent.strategy, intent.instrument)
 
     def recovered(self, trading: TradedAccount) -> None:
@@ -486,11 +489,17 @@ class KillWatch:
             collar=self._loaded.config.risk.price_collar_bps / 10_000,
             new_id=lambda: str(uuid4()),
             now_ns=self._now_ns,
+            tell=lambda line: logger.warning("%s", line),
+            cancels=self._can_cancel(trading),
         )
         if not await flattener.settle_old(FLATTEN_AGAIN_SECS):
             return
         self._tries[trading.venue] = self._tries.get(trading.venue, 0) + 1
-        closed = await flattener.run()
+        self._flattening[trading.venue] = flattener
+        try:
+            closed = await flattener.run()
+        finally:
+            del self._flattening[trading.venue]
         # What no order is small enough for stays, and is not tried again.
         self._too_small[trading.venue] = {
             one.instrument: one.left for one in closed if one.is_flat and one.left

@@ -344,7 +344,7 @@ def test_another_strategys_order_is_not_waited_for(bench: Bench, watched: Watche
     bench.venue.cancel_answer = lambda _: CancelRefused("T-1", "not now")
     watched.kill(Scope("strategy", "S-2"), Action.CANCEL)
     watched.kill(STRATEGY)
-    watched.run(3.0)
+    watched.run(6.0)
     assert (watched.sent(), _held(bench)) == ([D("0.5")], {})
 
 

@@ -342,6 +342,7 @@ def _flatten(
     unbooked: dict[str, Decimal] | None = None,
     market: Market = MARKET,
     secs: float = 60.0,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> list[Closed]:
     """Flatten from a second connection to the journal, as `fairlead kill` does."""
     journal = KillJournal(bench.path, fsync=False, now_ns=bench.loop.now_ns)
@@ -362,6 +363,7 @@ def _flatten(
             collar=D("0.05"),
             new_id=lambda: next(ids),
             now_ns=bench.loop.now_ns,
+            tell=tell,
             unbooked=unbooked,
         )
         try:
