@@ -98,14 +98,14 @@ class Guard(Core):
         if not self.sending.approve(order):
             return False
         self.feeds.need_held(order.instrument_id, order.order_type.name)
-        send = partial(self._send, order, position_id, client_id, params)
+        send = partial(self._send, position_id, client_id, params)
         if not self.way.holds(order, send):
-            send()
+            send(order)
         return True
 
-    def _send(self, order: Any, *given: Any) -> None:
+    def _send(self, position_id: Any, client_id: Any, params: Any, order: Any) -> None:
         (sent,) = self.ends.watched((order,))
-        self.sending.call((order,), self.native.submit_order, sent, *given)
+        self.sending.call((order,), self.native.submit_order, sent, position_id, client_id, params)
 
     def submit_list(
         self,

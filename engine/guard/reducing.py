@@ -12,7 +12,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.model import OrderInitialized, OrderSide
+from nautilus_trader.model import OrderInitialized, OrderSide, Quantity
 
 from fairlead.engine.guard.core import Core
 from fairlead.engine.orders.model import REDUCE_TAG
@@ -23,10 +23,16 @@ ROOM = Decimal("1.01")  # of a market BUY: NautilusTrader may value it higher th
 
 def unflagged(order: Any) -> Any:
     """The same order, not reduce-only, tagged so that it is known as what it was."""
-    fields = order.init_event.to_dict()
-    fields["reduce_only"] = False
-    fields["tags"] = [*(order.tags or ()), REDUCE_TAG]
-    return type(order).create(OrderInitialized.from_dict(fields))
+    return _made_anew(order, reduce_only=False, tags=[*(order.tags or ()), REDUCE_TAG])
+
+
+def resized(order: Any, quantity: Quantity) -> Any:
+    """The same order, not sent yet, of another quantity."""
+    return _made_anew(order, quantity=str(quantity))
+
+
+def _made_anew(order: Any, **fields: Any) -> Any:
+    return type(order).create(OrderInitialized.from_dict(order.init_event.to_dict() | fields))
 
 
 def as_counted(core: Core, order: Any) -> Any:

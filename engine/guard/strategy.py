@@ -446,7 +446,8 @@ class GuardedStrategy(Subscriptions):
     def cancel_all_orders(self, *args: Any, **kwargs: Any) -> None:
         """`Strategy.cancel_all_orders`; what waits to be sent goes too."""
         if self._guard is not None:
-            self._guard.way.drop_all(next(iter((*args, *kwargs.values())), None))
+            given = dict(zip(("instrument_id", "order_side"), args, strict=False)) | kwargs
+            self._guard.way.drop_all(given.get("instrument_id"), given.get("order_side"))
         with self._cancelling(args, kwargs):
             super().cancel_all_orders(*args, **kwargs)
 

@@ -4,44 +4,67 @@ An exit that meets an order of its own account closes nothing: a venue ends the 
 lets the account trade with itself, for two fees. So those of the run that it could reach, of
 whatever strategy, go first; a book that changes meanwhile is looked at anew. It waits WAIT_NS at
 most: a cancel whose answer is lost keeps no position open. With nothing in its way it goes at once.
+What comes into its way meanwhile is refused (`Ledger.waiting`), and it goes as large as what is
+held then. A refusal of the moment (`FOR_NOW`) is asked about again for AGAIN_MAX times; then it is
+told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
-from nautilus_trader.model import ClientOrderId
+from nautilus_trader.model import ClientOrderId, OrderSide
 
+from fairlead.engine.guard.callback_names import STOPPING
 from fairlead.engine.guard.core import Core
+from fairlead.engine.guard.reducing import resized
+from fairlead.engine.guard.rounding import round_quantity
 from fairlead.engine.guard.sending import Sending
 from fairlead.engine.guard.stop import Stop
 from fairlead.engine.orders.model import Kind, Side, entry_of
+from fairlead.engine.risk.checks import Denial
 from fairlead.engine.risk.checks_market import none_rests
 from fairlead.engine.risk.facts import CountedOrder
 from fairlead.engine.risk.ledger import RESTING_KINDS
+from fairlead.engine.risk.release import FOR_NOW
 from fairlead.engine.risk.view import order_facts
 
 WAIT_NS = 3_000_000_000
+AGAIN_NS = 250_000_000
+AGAIN_MAX = 80  # 20 s
+MOMENTARY = FOR_NOW - {"KILL_SWITCH"}
 AT_ONCE = frozenset({"IOC", "FOK"})
 WITHDRAWN = "cancelled before it was sent, as it waited for the end of own orders in its way"
 
 
 class _Waiting(msgspec.Struct):
-    """`is_due`: its time is over, by its alert: a machine's clock may step back meanwhile."""
+    """`is_due`: its time is over, by its alert: a machine's clock may step back meanwhile. `again`:
+    how often it was asked about since it was refused for the moment."""
 
     order: Any
-    send: Callable[[], None]
+    send: Callable[[Any], None]
     is_due: bool = False
+    again: int = 0
+    is_refused: bool = False
 
 
 def _alert(name: str) -> str:
     return f"guard-way-{name}"
 
 
+def _again(name: str) -> str:
+    return f"guard-way-{name}-again"
+
+
 def _rests(order: Any) -> bool:
     return order.order_type.name == Kind.LIMIT and order.time_in_force.name not in AT_ONCE
+
+
+def _names(side: Any, of: Any) -> bool:
+    return getattr(side, "name", "NO_ORDER_SIDE") in ("NO_ORDER_SIDE", of.name)
 
 
 class Way:
@@ -53,8 +76,9 @@ class Way:
         self._waiting: dict[str, _Waiting] = {}
         self._is_busy = False  # within a native call of its own
         self.look = stop.safe("an exit that waits", self._look)
+        stop.on_silent = self._give_up
 
-    def holds(self, order: Any, send: Callable[[], None]) -> bool:
+    def holds(self, order: Any, send: Callable[[Any], None]) -> bool:
         """Whether an approved order waits; then `send` is called when its way is free."""
         if not self._core.runs() or not self.clear(order):
             return False
@@ -64,6 +88,11 @@ class Way:
         until_ns = core.ready().now_ns() + WAIT_NS
         self._waiting[name] = _Waiting(order, send)
         core.parked[name] = order
+        core.gate.rate.undo()  # it is counted as it goes
+        core.gate.ledger.waiting[name] = self._reach(core.gate.ledger.live[name])
+        for other in core.run.cores.values():  # what is on its way is cancelled once accepted
+            for heard in STOPPING - other.strategy._guard_user_callbacks:
+                other.stop.put_silent(heard)
         core.run.ways[core.id] = self.look
         core.clock().set_time_alert_ns(_alert(name), until_ns, callback=self.look)
         return True
@@ -92,16 +121,27 @@ class Way:
         waiting = self._take(str(client_order_id))
         if waiting is None:
             return False
-        name, instrument = str(client_order_id), str(waiting.order.instrument_id)
-        self._core.gate.closed(name)
-        denial = self._core.gate.refuse("SELF_CROSS", WITHDRAWN, instrument)
-        self._sending.deny(waiting.order, name, instrument, denial)
+        self._refuse(waiting, "SELF_CROSS", WITHDRAWN)
         return True
 
-    def drop_all(self, instrument_id: Any) -> None:
+    def drop_all(self, instrument_id: Any, side: Any = None) -> None:
+        """`side`: of NautilusTrader; None is both."""
         for name, waiting in list(self._waiting.items()):
-            if waiting.order.instrument_id == instrument_id:
+            order = waiting.order
+            if order.instrument_id == instrument_id and _names(side, order.side):
                 self.drop(name)
+
+    def _give_up(self, why: str) -> None:
+        """Its strategy is silenced: nothing of it is sent any more."""
+        for name in list(self._waiting):
+            if (waiting := self._take(name)) is not None:
+                self._refuse(waiting, "STRATEGY_FAULTED", f"not sent, as it waited: {why}")
+
+    def _refuse(self, waiting: _Waiting, code: str, why: str) -> None:
+        name, instrument = str(waiting.order.client_order_id), str(waiting.order.instrument_id)
+        self._core.gate.closed(name)
+        denial = self._core.gate.refuse(code, why, instrument)
+        self._sending.deny(waiting.order, name, instrument, denial)
 
     def _ahead(self, client_order_id: str) -> list[CountedOrder]:
         """Resting orders of the run that it would meet."""
@@ -114,12 +154,9 @@ class Way:
             return []
         if not core.can_cancel(instrument):
             return []
-        view = core.ready()
-        if none_rests(view.capabilities(instrument)):
+        if none_rests(core.ready().capabilities(instrument)):
             return []
-        reach = exit_.price
-        if exit_.kind == Kind.MARKET:
-            reach = view.price_for(instrument, exit_.side, exit_.remaining)
+        reach = self._reach(exit_)
         is_buy = exit_.side is Side.BUY
         return [
             one
@@ -129,6 +166,12 @@ class Way:
             and one.price is not None
             and (reach is None or (one.price <= reach if is_buy else one.price >= reach))
         ]
+
+    def _reach(self, exit_: CountedOrder) -> Decimal | None:
+        """The last price that it takes, None for any."""
+        if exit_.kind != Kind.MARKET:
+            return exit_.price
+        return self._core.ready().price_for(exit_.instrument, exit_.side, exit_.remaining)
 
     def _cancel(self, orders: Iterable[CountedOrder]) -> None:
         """By their own strategies; one that can't be just now is cancelled at a later look."""
@@ -148,7 +191,10 @@ class Way:
     def _look(self, event: Any) -> None:
         """An order is over, or the time is: go on with those whose way is free."""
         for name, waiting in self._waiting.items():
-            waiting.is_due |= getattr(event, "name", None) == _alert(name)
+            heard = getattr(event, "name", None)
+            waiting.is_due |= heard == _alert(name)
+            if heard == _again(name):
+                waiting.again, waiting.is_refused = waiting.again + 1, False
         if self._is_busy:
             return
         try:
@@ -161,16 +207,22 @@ class Way:
             ahead = self._ahead(name)
             if ahead and not waiting.is_due:
                 self._cancel(ahead)
-            elif self._take(name) is not None:
+            elif not waiting.is_refused:
                 self._send(name, waiting, ahead)
 
     def _send(self, name: str, waiting: _Waiting, ahead: Iterable[CountedOrder]) -> None:
         """Asked of the gate as of a new order: much may have changed."""
-        core, order = self._core, waiting.order
+        core = self._core
         if name not in core.gate.ledger.live:
+            self._take(name)
             return
+        order = self._cut(waiting.order)
         facts = msgspec.structs.replace(order_facts(order), is_release=True)
         denial = core.gate.release(facts, core.ready())
+        if denial is not None and denial.code in MOMENTARY and waiting.again < AGAIN_MAX:
+            self._later(name, waiting, denial)
+            return
+        self._take(name)
         if denial is not None:
             core.gate.closed(name)
             self._sending.deny(order, name, facts.instrument, denial)
@@ -180,10 +232,34 @@ class Way:
                 f"the exit {name} waited for the end of {names}, {WAIT_NS // 1_000_000_000} s, and "
                 "goes now: the venue may end it there"
             )
-        waiting.send()
+        waiting.send(order)
+
+    def _later(self, name: str, waiting: _Waiting, denial: Denial) -> None:
+        core, waiting.is_refused = self._core, True
+        if not waiting.again:
+            core.strategy.log.warning(f"the exit {name} waits, asked about again: {denial}")
+        at_ns = core.ready().now_ns() + AGAIN_NS
+        core.clock().set_time_alert_ns(_again(name), at_ns, callback=self.look)
+
+    def _cut(self, order: Any) -> Any:
+        """The order as large as what is held still: a part may have been closed meanwhile."""
+        core, name = self._core, str(order.instrument_id)
+        held = core.gate.ledger.own(core.id, name)
+        left = -held if order.side == OrderSide.BUY else held
+        if left <= 0 or left >= order.quantity.as_decimal() or order.is_quote_quantity:
+            return order
+        quantity = round_quantity(core.strategy.cache, order.instrument_id, left)
+        if not quantity.as_decimal():
+            return order
+        core.strategy.log.warning(
+            f"the exit {order.client_order_id} of {order.quantity} goes as {quantity}: "
+            "so much is held still"
+        )
+        return resized(order, quantity)
 
     def _take(self, name: str) -> _Waiting | None:
         self._core.parked.pop(name, None)
+        self._core.gate.ledger.waiting.pop(name, None)
         found = self._waiting.pop(name, None)
         if not self._waiting:
             self._core.run.ways.pop(self._core.id, None)

@@ -122,8 +122,10 @@ def self_cross(order: OrderFacts, view: Look) -> Verdict:
 
     Stops are not in the book before they fire, nor is an order that the engine holds; a post-only
     order never takes, and an exit is let pass: what is in its way is cancelled first
-    (engine/guard/way.py).
+    (engine/guard/way.py), and nothing new comes into it while it waits.
     """
+    if (waiting := _meets_waiting(order, view)) is not None:
+        return waiting
     if order.post_only or order.reduce_only or none_rests(view.able):
         return None
     if order.is_exit and not order.is_modify:
@@ -144,6 +146,19 @@ def self_cross(order: OrderFacts, view: Look) -> Verdict:
         "SELF_CROSS",
         f"{order.side} at {order.price or 'market'} would trade with our own {other} at {own}; "
         "cancel that first, or stay on your side of it",
+    )
+
+
+def _meets_waiting(order: OrderFacts, view: Look) -> Denial | None:
+    ledger, price = view.books.ledger, order.price
+    if not ledger.waiting or order.is_exit or price is None or order.kind not in RESTING_KINDS:
+        return None
+    if not ledger.meets_waiting(order.instrument, order.side, price):
+        return None
+    return Denial(
+        "SELF_CROSS",
+        f"{order.side} at {price} would be in the way of an exit of this run, which is about to be "
+        "sent; quote again when it is over",
     )
 
 

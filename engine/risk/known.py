@@ -361,7 +361,11 @@ class _Crossing(_Section):
                 return False
             if price > middle if is_buy else price < middle:
                 return False
-        if not self.cross or order.post_only:
+        if not self.cross:
+            return True
+        if look.books.ledger.waiting:
+            return False
+        if order.post_only:
             return True
         other = Side.SELL if is_buy else Side.BUY
         own = look.books.ledger.best_price(order.instrument, other)

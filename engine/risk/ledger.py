@@ -38,6 +38,8 @@ class Ledger:
         self._owned: defaultdict[tuple[str, str, Side], Decimal] = defaultdict(Decimal)
         self._exits: defaultdict[tuple[str, str, Side], Decimal] = defaultdict(Decimal)
         self._prices: defaultdict[tuple[str, Side], list[Decimal]] = defaultdict(list)
+        # Exits that wait for their way, not sent yet: the last price that each takes, None for any
+        self.waiting: dict[str, Decimal | None] = {}
 
     def seed_positions(
         self, positions: Mapping[str, Decimal], strategy: str = ""
@@ -83,6 +85,16 @@ class Ledger:
         if not prices:
             return None
         return prices[-1] if side is Side.BUY else prices[0]
+
+    def meets_waiting(self, instrument: str, side: Side, price: Decimal) -> bool:
+        """Whether an order that rests at `price` would be in the way of an exit that waits."""
+        for name, reach in self.waiting.items():
+            exit_ = self.live.get(name)
+            if exit_ is None or exit_.instrument != instrument or exit_.side is side:
+                continue
+            if reach is None or (price >= reach if side is Side.BUY else price <= reach):
+                return True
+        return False
 
     def opened(self, order: CountedOrder) -> None:
         """An order was approved, or found at the start. A known one is left as it is."""

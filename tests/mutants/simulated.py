@@ -40,8 +40,8 @@ SIMULATED_MUTANTS: tuple[Mutant, ...] = (
         "sells-others-units",
         ("engine/guard/reducing.py",),
         "the exchange sets an exit to the size of the whole position",
-        'fields["reduce_only"] = False',
-        'fields["reduce_only"] = True',
+        "order, reduce_only=False",
+        "order, reduce_only=True",
         EXITS,
     ),
     _mutant(
