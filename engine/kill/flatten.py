@@ -410,7 +410,7 @@ class VenueFlatten:
     def _holds_account(self, held: contextlib.ExitStack) -> bool:
         """Keep a run from starting meanwhile; False when one is running."""
         try:
-            held.enter_context(AccountLock(self._files.lock))
+            held.enter_context(AccountLock(self._files.lock, " (closes positions)"))
         except FairleadError:
             return False
         return True

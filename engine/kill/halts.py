@@ -201,7 +201,7 @@ def _clear(
         said.write(word)
         while True:
             try:
-                with AccountLock(account.files.lock):
+                with AccountLock(account.files.lock, " (clears a halt)"):
                     _clear_alone(account, accounts, word, said)
                     return Outcome(halt=found, is_cleared=True, detail="no run held the account")
             except FairleadError as error:

@@ -74,7 +74,7 @@ def note_kill(accounts: Iterable[AccountFiles], kill: Kill, cleared: Cleared | N
             continue
         try:
             try:
-                with AccountLock(files.lock):
+                with AccountLock(files.lock, " (notes a kill)"):
                     _note_both(files, kill, cleared)
             except JournalError:
                 raise

@@ -198,16 +198,24 @@ def holder_of(path: Path) -> int | None:
     None: nobody does. By the file's own word, proven by what that process has open; else by the
     kernel's list of locks, which names files as no layered file system does.
     """
+    found = signature_of(path)
+    return None if found is None else found[0]
+
+
+def signature_of(path: Path) -> tuple[int, str] | None:
+    """The same with the note that it has left there, of what it does with the account; none of a
+    run."""
     try:
         there = os.stat(path)
         with path.open("rb") as file:
-            word = file.read(HOLDER_BYTES_MAX).decode(errors="replace").split()[:1]
+            word = file.read(HOLDER_BYTES_MAX).decode(errors="replace").split()
     except OSError:
         return None
     named = int(word[0].rstrip(",")) if word and word[0].rstrip(",").isdecimal() else 0
     if named and _has_open(named, there):
-        return named
-    return _locks(there)
+        return named, " ".join(word[1:])
+    pid = _locks(there)
+    return None if pid is None else (pid, "")
 
 
 def _has_open(pid: int, there: os.stat_result) -> bool:

@@ -44,8 +44,8 @@ class Answers:
         self._folder = loaded.state_dir
         self._asks_page = bool(self.up.address) and not from_files
         self.told_by = "the files: no run is up"
-        if self.up.held_by:
-            self.told_by = f"the files, beside a run of {self.up.holder}"
+        if self.up.holders:
+            self.told_by = f"the files, beside {next(iter(self.up.holders.values()))}"
         if self._asks_page:
             self.told_by = f"the run in process {self.up.pid}, at {self.up.address}"
             return

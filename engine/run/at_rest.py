@@ -58,7 +58,6 @@ class AtRest:
         self.mode = up.mode
         self.pid = up.pid
         self._up = up
-        self._is_free = not (up.pid or up.held_by)  # nobody writes the journals
         self._is_real = up.mode == "live"
 
     # -- rows ----------------------------------------------------------------------------------
@@ -121,8 +120,13 @@ class AtRest:
         """Of the accounts that the config trades; on paper there are none. Raises JournalError."""
         for files in self._files():
             if self._is_real and files.journal.exists():
-                with closing(Journal.reading(files.journal, at_rest=self._is_free)) as journal:
+                with closing(self._reading(files)) as journal:
                     yield journal
+
+    def _reading(self, files: AccountFiles) -> Journal:
+        """Raises JournalError."""
+        is_free = not self.pid and files.name not in self._up.holders  # nobody writes it
+        return Journal.reading(files.journal, at_rest=is_free)
 
     def _files(self) -> list[AccountFiles]:
         if self.mode == "record":
@@ -320,7 +324,7 @@ class AtRest:
         for key, files in zip(self.loaded.traded, self._files(), strict=False):
             if self._is_real and files.journal.exists():
                 account = self.loaded.config.venues[key].account
-                with closing(Journal.reading(files.journal, at_rest=self._is_free)) as journal:
+                with closing(self._reading(files)) as journal:
                     yield from bare_positions(journal, key, account, kills)
 
     def _of_run(self, by_files: set[str]) -> Iterator[told.Wrong]:
@@ -372,12 +376,13 @@ class AtRest:
 
     def _at_rest(self, orders: list[told.OrderTold]) -> Iterator[told.Wrong]:
         """Where no run is up."""
+        holders = self._up.holders
+        have = [f"{who} has its account {account}" for account, who in holders.items()]
         none = f"no {self.mode} run of {self.loaded.config.name} is up"
-        if self._up.held_by:
-            holder = f"a run of {self._up.holder} (process {self._up.held_by})"
-            yield _bad("NOT-RUNNING", f"{none}; {holder} has its account")
-            return
-        yield _bad("NOT-RUNNING", none)
+        yield _bad("NOT-RUNNING", "; ".join([none, *have]))
+        keys = zip(self.loaded.traded, self._files(), strict=False)
+        held = {key.upper() for key, files in keys if files.name in holders}
+        orders = [one for one in orders if one.instrument.rpartition(".")[2] not in held]
         if unproven := sum(one.is_unknown for one in orders):
             yield _bad(
                 "UNKNOWN", f"{unproven} orders have no proven outcome, and no run asks: start one"

@@ -49,7 +49,7 @@ def resolve_order(
         if client_order_id is None:
             continue
         with (
-            AccountLock(files.lock),
+            AccountLock(files.lock, " (resolves)"),
             closing(Journal(files.journal, fsync=True, now_ns=time.time_ns)) as journal,
         ):
             order = journal.order(client_order_id)

@@ -165,7 +165,7 @@ def resolve_held(loaded: LoadedConfig, word: HeldWord, *, force: bool = False) -
         )
     files = account_files(loaded, key)
     with (
-        AccountLock(files.lock),
+        AccountLock(files.lock, " (resolves)"),
         closing(Journal(files.journal, fsync=True, now_ns=time.time_ns)) as journal,
     ):
         changes(journal, word)  # before the venue is asked

@@ -11,7 +11,7 @@ from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.observe.page.announced import Place, places_of
 from fairlead.engine.orders.files import AccountFiles
-from fairlead.engine.orders.lock import holder_of
+from fairlead.engine.orders.lock import signature_of
 from fairlead.engine.research.begun import begun_in
 from fairlead.engine.research.runs import Run, newest
 from fairlead.engine.run.modes import MODES
@@ -23,14 +23,14 @@ class Up(msgspec.Struct, frozen=True, kw_only=True):
     """The run of a config that is up: its process, and its page where it has one (else empty).
 
     Where none is (`pid` 0) `mode` is live, where the config has traded so, else that of the last;
-    `held_by` is the process that has one of its accounts all the same, of a run of `holder`.
+    `holders` are the accounts that somebody has all the same, as their files are named, and who
+    that is, in words.
     """
 
     mode: str
     pid: int = 0
     address: str = ""
-    held_by: int = 0
-    holder: str = ""
+    holders: dict[str, str] = {}
 
 
 def up_of(loaded: LoadedConfig, mode: str = "") -> Up:
@@ -56,12 +56,19 @@ def _in_mode(loaded: LoadedConfig, mode: str, places: list[Place]) -> Iterator[U
         if place.mode == mode and _is_of(place, loaded, accounts):
             yield Up(mode=mode, pid=place.pid, address=place.address)
             return
+    holders = {}
     for account in accounts:
-        pid = holder_of(AccountFiles(loaded.state_dir, account).lock)
-        if pid is not None:
-            name = _name_of(pid, loaded, places)
-            is_own = name in ("", loaded.config.name)
-            yield Up(mode=mode, pid=pid) if is_own else Up(mode=mode, held_by=pid, holder=name)
+        found = signature_of(AccountFiles(loaded.state_dir, account).lock)
+        if found is None:
+            continue
+        pid, note = found
+        name = "" if note else _name_of(pid, loaded, places)
+        if not note and name in ("", loaded.config.name):
+            yield Up(mode=mode, pid=pid)
+            return
+        holders[account] = f"process {pid} {note}" if note else f"a run of {name} (process {pid})"
+    if holders:
+        yield Up(mode=mode, holders=holders)
 
 
 def _is_of(place: Place, loaded: LoadedConfig, accounts: list[str]) -> bool:

@@ -57,7 +57,7 @@ def test_a_config_is_answered_by_no_other_run_of_its_folder(desk: Desk, page: st
         assert command("orders", str(one), "--json").stdout.strip() == "[]"
     code, told = asked(same_account)
     assert code == Exit.NO_DATA
-    holder = f"a run of test (process {process.pid}) has its account"
+    holder = f"a run of test (process {process.pid}) has its account oceanex-main"
     assert f"no live run of other is up; {holder}" in told
     assert command("orders", str(same_account), "--json").stdout.strip() != "[]"
     # Two runs of one state folder are both found

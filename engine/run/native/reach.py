@@ -188,7 +188,7 @@ class NativeOrders(NoOrders):
 def _is_held(files: AccountFiles) -> bool:
     """Whether a run has the account."""
     try:
-        with AccountLock(files.lock):
+        with AccountLock(files.lock, " (looks)"):
             return False
     except FairleadError as error:
         if error.exit_code == Exit.LOCKED:
