@@ -60,6 +60,7 @@ class Signing:
         self._path = sign_file(sources.loaded, sources.mode, os.getpid())
         self._last = b""
         self._is_failure_told = False
+        self._withdraw()  # of a dead run of this number, as in a container: it is not ours
 
     async def run(self) -> None:
         """Until cancelled. Never raises anything else."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import msgspec
 import pytest
 
 from fairlead.adapters import registry
 from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.config.loader import load
 from fairlead.engine.errors import Exit
+from fairlead.engine.observe.page.sign import Sign, Signing, sign_file
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.lock import AccountLock
 from fairlead.engine.run.answers import Answers, exit_of
@@ -67,3 +71,24 @@ def test_what_is_open_in_an_account_that_nobody_has_is_told_beside_one_that_some
         told = {one.code: one.text for one in AtRest(loaded, up_of(loaded)).status().wrong}
     assert told["OPEN"].startswith("2 orders are open by the journal")
     assert "has its account oceanex-main" in told["NOT-RUNNING"]
+
+
+def test_the_sign_of_a_dead_run_of_the_same_number_is_not_that_of_the_start(tmp_path: Path) -> None:
+    """As in a container, whose first process is the run each time; it was up, and is long dead."""
+    loaded = loaded_in(tmp_path)
+    sources: Any = SimpleNamespace(loaded=loaded, mode="live")
+    lock = account_files(loaded, "oceanex").lock
+    with AccountLock(lock):
+        left = sign_file(loaded, "live", os.getpid())
+        left.write_bytes(
+            msgspec.json.encode(Sign(pid=os.getpid(), state="running", is_up=True, wrong=[]))
+        )
+        os.utime(left, (1, 1))
+        assert codes_of(loaded) == ["NO-ANSWER"]
+    Signing(sources)
+    with AccountLock(lock):
+        assert codes_of(loaded) == ["NO-SIGN"], "a start takes long, and is nothing to be woken for"
+
+
+def codes_of(loaded: LoadedConfig) -> list[str]:
+    return [one.code for one in AtRest(loaded, up_of(loaded)).status().wrong]
