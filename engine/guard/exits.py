@@ -17,7 +17,9 @@ from nautilus_trader.model import (
 )
 
 from fairlead.engine.guard.core import Core
+from fairlead.engine.guard.patience import Patience
 from fairlead.engine.guard.rounding import round_quantity
+from fairlead.engine.guard.stop import Stop
 from fairlead.engine.orders.model import Kind, Role, Side, protects, with_role
 from fairlead.engine.risk.facts import CountedOrder
 from fairlead.engine.risk.view import order_facts
@@ -75,8 +77,10 @@ def _closing_side(held: Decimal) -> Side:
 class Exits:
     """The closing half of a guarded strategy."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, stop: Stop) -> None:
         self._core = core
+        self._leaves = Patience(core, stop, "leave", self.leave_rest)
+        self._flattens = Patience(core, stop, "flatten", lambda: None)
         self.leaving: frozenset[InstrumentId] = frozenset()  # market exits that wait for cancels
         self._closing: frozenset[InstrumentId] = frozenset()  # those that wait for exits only
         self._tries = 0  # flattens since a position last became smaller
@@ -101,7 +105,8 @@ class Exits:
 
         A fee in base currency leaves less than was bought: an exit is limited to what is held as
         the gate counts it, and to what a cash account has, in whole increments. What market orders
-        on their way would close already is left to them; resting exits go first.
+        on their way would close already is left to them; resting exits go first, and what those
+        that don't end may close is left to them.
         """
         core, name = self._core, str(instrument_id)
         core.ready()
@@ -112,10 +117,10 @@ class Exits:
             self._how[instrument_id] = how
             return
         side = _closing_side(held)
-        most = abs(held) - self._under_way(name, side)
-        if most <= 0:
+        rest = self._rest(name, held)
+        if not rest:
             return
-        quantity = self._closable(instrument_id, most.copy_sign(held))
+        quantity = self._closable(instrument_id, rest)
         if quantity is None:
             return
         strategy = core.strategy
@@ -143,15 +148,21 @@ class Exits:
             self._core.strategy.log.warning(text)
         return quantity
 
-    def _under_way(self, instrument: str, side: Side) -> Decimal:
-        """What the strategy's market orders of this side may still fill, base units."""
-        core = self._core
+    def _rest(self, instrument: str, held: Decimal) -> Decimal:
+        """What of it the strategy's market orders would not close already, nor what was waited for
+        in vain; signed base units."""
+        core, side = self._core, _closing_side(held)
+        is_over = self._is_waited(instrument)
         mine = (
             order.remaining
             for order in core.gate.ledger.working(instrument)
-            if order.strategy == core.id and order.side is side and order.kind == Kind.MARKET
+            if order.strategy == core.id and order.side is side
+            if is_over or order.kind == Kind.MARKET
         )
-        return sum(mine, Decimal(0))
+        return max(abs(held) - sum(mine, Decimal(0)), Decimal(0)).copy_sign(held)
+
+    def _is_waited(self, instrument: str) -> bool:
+        return self._leaves.is_over(instrument) or self._flattens.is_over(instrument)
 
     def closable(
         self, instrument_id: InstrumentId, held: Decimal, cost: Decimal | None = None
@@ -237,18 +248,16 @@ class Exits:
         """
         core, name = self._core, str(instrument_id)
         held, exits_only = core.own_position(name), instrument_id in self._closing
-        is_held = (
-            bool(held)
-            and core.runs()
-            and core.can_cancel(name)
-            and any(
-                order.strategy == core.id
+        ahead = []
+        if held and core.runs() and core.can_cancel(name):
+            ahead = [
+                order.client_order_id
+                for order in core.gate.ledger.working(name)
+                if order.strategy == core.id
                 and order.side is _closing_side(held)
                 and (order.is_exit or not exits_only)
-                for order in core.gate.ledger.working(name)
-            )
-        )
-        if is_held:
+            ]
+        if self._leaves.waits(name, ahead):
             self.leaving |= {instrument_id}
             if exits_only:
                 self._cancel_exits(instrument_id)
@@ -256,6 +265,7 @@ class Exits:
             self.leaving -= {instrument_id}
             self._closing -= {instrument_id}
             self.close(instrument_id, self._how.pop(instrument_id, CLOSING))
+            self._leaves.waits(name, ())
 
     def leave_rest(self) -> None:
         """An order is over: go on with the market exits that wait."""
@@ -271,8 +281,10 @@ class Exits:
         if not core.runs() or core.gate.is_stopped(core.id, name) or not core.can_cancel(name):
             return False
         side = _closing_side(held)
-        if not any(order.side is side for order in self._resting(name)):
+        ahead = [one.client_order_id for one in self._resting(name) if one.side is side]
+        if not ahead or self._is_waited(name):
             return False
+        self._leaves.waits(name, ahead)
         self.leaving |= {instrument_id}
         self._closing |= {instrument_id}
         self._cancel_exits(instrument_id)
@@ -308,13 +320,14 @@ class Exits:
         now_ns = view.now_ns()
         if now_ns < self._retry_ns:
             return
-        exits = [one for one in free if self._closable(one, held[one]) is not None]
+        rests = {one: self._rest(str(one), held[one]) for one in free}
+        exits = [one for one, rest in rests.items() if rest and self._closable(one, rest)]
         if not exits:
             return
         wait_ns = min(RETRY_FIRST_NS << min(self._tries, 16), RETRY_MAX_NS)
         self._tries += 1
         self._retry_ns = now_ns + wait_ns - RETRY_SLACK_NS
-        what = ", ".join(f"{left[one]:f} {one}" for one in exits)
+        what = ", ".join(f"{abs(rests[one]):f} {one}" for one in exits)
         if self._tries == 1:
             strategy.log.warning(f"a loss limit is broken: closing {what}")
         else:
@@ -329,12 +342,19 @@ class Exits:
     def _is_free(self, instrument: str) -> bool:
         """Whether nothing that is live would close a position there a second time.
 
-        Orders that are being cancelled may still fill: none of the strategy's is live then, of
-        unknown outcome neither. Where a venue cancels no single order, closing the position ends
-        what rests: nothing is waited for but what never rests.
+        Orders that are being cancelled may still fill: none of the strategy's is live there then,
+        of unknown outcome neither, or it was waited for long enough. Where a venue cancels no
+        single order, closing the position ends what rests: nothing is waited for but what never
+        rests.
         """
         core = self._core
-        mine = [order for order in core.gate.ledger.live.values() if order.strategy == core.id]
-        if not core.can_cancel(instrument):
-            return not any(o.instrument == instrument and o.kind == Kind.MARKET for o in mine)
-        return not core.cancellable() and not any(core.can_cancel(o.instrument) for o in mine)
+        cancels = core.can_cancel(instrument)
+        ahead = {
+            order.client_order_id
+            for order in core.gate.ledger.working(instrument)
+            if order.strategy == core.id and (cancels or order.kind == Kind.MARKET)
+        }
+        if cancels:
+            orders = (one for one in core.working() if str(one.instrument_id) == instrument)
+            ahead.update(str(one.client_order_id) for one in orders)
+        return not self._flattens.waits(instrument, sorted(ahead))

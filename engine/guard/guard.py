@@ -39,7 +39,7 @@ class Guard(Core):
         self.feeds = Feeds(self, self.stop, feeds)
         self.sending = Sending(self, self.stop)
         self.way = Way(self, self.stop, self.sending)
-        self.exits = Exits(self)
+        self.exits = Exits(self, self.stop)
         self.handover = HandOver(self)
         self.brackets = StrategyBrackets(self)
         self.ends = Ends(self, self.stop)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from nautilus_trader.common import Clock, OrderFactory
@@ -100,7 +100,7 @@ def strategy(
         gate=SimpleNamespace(base_held=lambda *_: None),
         strategy=SimpleNamespace(cache=cache, strategy_id="S-1"),
     )
-    exits = Exits(core)
+    exits = Exits(core, cast(Any, None))
     winddown = SimpleNamespace(
         promised=lambda: frozenset(promised),
         is_held=lambda *args: exits.closable(*args) is not None,
