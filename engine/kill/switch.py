@@ -69,7 +69,7 @@ class KillSwitch:
         """
         if self.lost is not None:
             return self.lost
-        if self._path is not None and (found := self._look(self._path)) is not None:
+        if (found := self.by_file()) is not None:
             return found
         if self.state is None:
             return None
@@ -78,6 +78,10 @@ class KillSwitch:
             return f"{kill}; a person clears it: {clear_command(kill.scope, self._config)}"
         done = self.state.flattened_of(strategy, instrument) if instrument else None
         return None if done is None else f"FLATTENED by {done}; {NEW_RUN}"
+
+    def by_file(self) -> str | None:
+        """Why nothing at all may be created, by the file alone."""
+        return None if self._path is None else self._look(self._path)
 
     def _look(self, path: str) -> str | None:
         now_ns = self._monotonic_ns() if self._look_every_ns else 0

@@ -108,6 +108,7 @@ class KillWatch:
         self._markets = markets
         self._now_ns = now_ns
         self._told: tuple[Kill, ...] = ()
+        self._by_file: str | None = None  # what the kill switch's own file says
         self._over: set[Kill] = set()  # whose end was told
         self._lost: list[Kill] = []
         self._ready: dict[str, float] = {}  # venue -> when its next flatten may start
@@ -141,7 +142,8 @@ class KillWatch:
 
     def everything(self) -> str | None:
         """The kill of the whole run that is in force, for the end's verdict, or None."""
-        return next((str(k) for k in self._state.in_force() if k.scope.kind == "all"), None)
+        killed = next((str(k) for k in self._state.in_force() if k.scope.kind == "all"), None)
+        return killed or self._switch.by_file()
 
     # -- watching ------------------------------------------------------------------------------
 
@@ -170,6 +172,7 @@ class KillWatch:
         self._state.kept = frozenset(kept)
         if self._trading:
             self._state.closes_positions()
+        self._look_at_file()
         kills = self._state.in_force()
         for kill, word in self._state.past():
             if kill not in self._over and kill not in self._told:
@@ -194,6 +197,17 @@ class KillWatch:
             self._closed_at = now + CLOSED_LOOK_SECS
             for trading in self._trading:
                 trading.look_at_kills()
+
+    def _look_at_file(self) -> None:
+        found = self._switch.by_file()
+        if found == self._by_file:
+            return
+        self._by_file = found
+        if found is None:
+            logger.warning("the kill switch file %s is gone: orders go on", self._switch.path)
+            return
+        logger.error("%s; nothing is created until then", found)
+        self._status.problem(self._now_ns(), "KILLED", found)
 
     def _tell(self, kills: tuple[Kill, ...]) -> None:
         for kill in kills:

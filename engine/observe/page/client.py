@@ -56,7 +56,8 @@ class Asked:
         return FairleadError(
             "PAGE-NO-ANSWER",
             f"the run's page at {self.address} does not answer: {why}. A run that hangs is ended "
-            "with `fairlead kill all --config CONFIG`, then kill -9",
+            "with `fairlead kill all --config CONFIG`, then kill -9; what its files tell comes all "
+            "the same with --files",
             int(Exit.TIMED_OUT),
         )
 

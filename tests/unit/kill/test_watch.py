@@ -68,7 +68,7 @@ class Watched:
         self.market, self.touch = MARKET, _touch
         self.watch = KillWatch(
             self.loaded,
-            KillSwitch(None, self.state),
+            KillSwitch(folder / "KILL", self.state),
             self.halts,
             self.status,
             [trading],
@@ -448,3 +448,23 @@ def test_a_book_that_can_not_be_read_is_a_try_that_came_to_nothing(
     watched.kill(ALL)
     watched.run(10.0)
     assert (watched.sent(), _held(bench)) == ([D("0.5")], {})
+
+
+# -- the file --------------------------------------------------------------------------------------
+
+
+def test_a_kill_by_the_file_is_told_and_is_what_the_run_ends_by(
+    bench: Bench, watched: Watched, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    told = f"the kill switch file {tmp_path / 'KILL'} exists"
+    assert watched.watch.everything() is None
+
+    def came() -> None:
+        assert caplog.text.count(told) == 1
+        assert [one.code for one in watched.status.problems] == ["KILLED"]
+        assert told in str(watched.watch.everything())
+        (tmp_path / "KILL").unlink()
+
+    watched.run((tmp_path / "KILL").touch, 2.0, came, 1.0)
+    assert caplog.text.count("is gone: orders go on") == 1
+    assert watched.watch.everything() is None
