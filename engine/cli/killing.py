@@ -87,6 +87,7 @@ def _carried_out(wanted: Wanted) -> int:
 def _kill(wanted: Wanted, raw: dict[str, Any], state: KillState, scope: Scope) -> int:
     """Put it in force, then act; a disk that does not take the kill keeps no cancel back."""
     is_stored = True
+    begun_ns = time.time_ns()
     try:
         kill = state.engage(scope, wanted.action, reason=wanted.reason or "none given", by=who())
     except KillStateError as error:
@@ -101,6 +102,7 @@ def _kill(wanted: Wanted, raw: dict[str, Any], state: KillState, scope: Scope) -
         "ts_in_force": since_ns,
         "in_force_cpu_ms": since_cpu_ns / 1e6,
         "is_stored": is_stored,
+        "begun_ns": begun_ns,
     }
     asked = msgspec.structs.replace(kill, action=wanted.action)
     try:
@@ -193,6 +195,7 @@ def _act(wanted: Wanted, kill: Kill, since: dict[str, Any]) -> int:
             kill,
             reach,
             since_ns=since["ts_in_force"],
+            begun_ns=since.pop("begun_ns"),
             timeout_secs=wanted.timeout_secs,
             tell=tell,
         )

@@ -130,6 +130,21 @@ def lost_stops(
         return list(_lost(journal, venue, account, _windows(journal, in_force), asked))
 
 
+def kill_that_took(journal: Journal, order: JournaledOrder) -> Kill | None:
+    """The kill by which an order was cancelled, of those that the journal has: they are its
+    account's. Raises JournalError."""
+    intent = order.intent
+    if order.state is not OrderState.CANCELED or intent.strategy == KILL_STRATEGY:
+        return None
+    end = _end(journal, intent.client_order_id)
+    for window in _windows(journal, ()):
+        scope = window.kill.scope
+        is_its = scope.kind != "strategy" or scope.key == intent.strategy
+        if is_its and window.took(intent, end):
+            return window.kill
+    return None
+
+
 def _lost(
     journal: Journal,
     venue: str,

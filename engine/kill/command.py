@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 CLOSE_SECS = 5.0  # for a connection to close; what does not ends with the process
 MARGIN_SECS = 0.25  # of the time given: to say what is not proven
-DURABLE_NS = 2_000_000_000
 FLATTEN_SHARE = 1 / 3  # of the time given: kept for closing, where cancels need all of the rest
 
 
@@ -108,14 +107,19 @@ async def kill_venues(
     since_ns: int,
     timeout_secs: float,
     tell: Callable[[str], None],
+    begun_ns: int = 0,
 ) -> list[VenueReport]:
     """Cancel (and flatten) at every venue that the kill covers, all at once.
 
-    `since_ns` is when the kill was durable, UNIX nanoseconds. All of it, connecting and closing
-    positions too, is cut off after `timeout_secs`; what is not proven by then is left.
+    `since_ns` is when the kill was durable, `begun_ns` when the command began, UNIX nanoseconds:
+    what was done before it is another's work, where the kill was in force already. All of it,
+    connecting and closing positions too, is cut off after `timeout_secs`; what is not proven by
+    then is left.
     """
     keys = covered(loaded, kill)
     works = [VenueKill(loaded, key, kill, reach, since_ns, timeout_secs, tell) for key in keys]
+    for work in works:
+        work.begun_ns = begun_ns
     return list(await asyncio.gather(*(work.run() for work in works)))
 
 
@@ -141,6 +145,7 @@ class VenueKill:
         self._tell = tell
         self._venue = loaded.config.venues[key]
         self._path = account_files(loaded, key).journal
+        self.begun_ns = 0  # what was done before this was not for this command
         self._held: list[SweptOrder] | None = None  # ended by this command
         self._deadline = 0.0  # of the loop's clock
         self._late = ""  # what is not done yet, should the time be over now; empty: all is
@@ -228,7 +233,7 @@ class VenueKill:
         if not self._path.exists():
             return
         # The run may have acted before the command knew that its kill was durable
-        since_ns = max(self._kill.ts_ns, self._since_ns - DURABLE_NS)
+        since_ns = max(self._kill.ts_ns, self.begun_ns)
         gone = {one.client_order_id: one.state for one in self.report.orders if not one.is_left}
         kills = {self._kill, *kill_state(self._loaded).in_force()}
 

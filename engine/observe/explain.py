@@ -17,7 +17,9 @@ import msgspec
 
 from fairlead.engine.brackets.story import BracketStory, bracket_of
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.kill.bare import kill_that_took
 from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.orders.model import Intent
 
 if TYPE_CHECKING:
@@ -100,6 +102,8 @@ def _story(journal: Journal, cid: str, raw: Path | None) -> Story:
         first = min(intent.ts_init or records[0][1], records[0][1])
         names = (cid, *venue_ids)
         lines += _wire(raw, names, first - WIRE_MARGIN_NS, records[-1][1] + WIRE_MARGIN_NS)
+    if (kill := kill_that_took(journal, order)) is not None:
+        lines.append(Line(kill.ts_ns, "signal", f"{kill}; it cancels this order"))
     lines.sort(key=lambda line: line.ts_ns)
     return Story(
         client_order_id=cid,
@@ -135,6 +139,11 @@ def _signal(intent: Intent, *, is_held: bool) -> str:
         stop = f", follows the market by {intent.trailing_offset:f} basis points"
         stop += "" if intent.trigger_price is None else f" from {intent.trigger_price} on"
     role = f", as its {intent.role}" if intent.role else ""
+    if intent.strategy == KILL_STRATEGY:
+        return (
+            f"a flatten closes: {intent.side} {intent.quantity} {intent.instrument} {intent.kind}"
+            f"{price}; no limit of the risk gate keeps it back"
+        )
     return (
         f"{intent.strategy} decides: {intent.side} {intent.quantity} {intent.instrument} "
         f"{intent.kind}{price}{stop}{role}; the risk gate approves it{kept}"

@@ -15,6 +15,7 @@ from fairlead.engine.kill import bare
 from fairlead.engine.kill.bare import BareLook, bare_positions
 from fairlead.engine.kill.records import KILL_SUBJECT, KillRecord, note
 from fairlead.engine.kill.state import ALL, Action, Cleared, Kill, Scope
+from fairlead.engine.observe.explain import explain
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.orders.model import Intent, Kind, OrderState, Role, Side, VenueFill
@@ -175,6 +176,32 @@ def test_a_kill_that_no_journal_has_yet_took_it_too(story: Story) -> None:
     story.kill(is_noted=False)
     story.cancelled(stop)
     assert story.bare() == [stop.client_order_id]
+
+
+@pytest.mark.parametrize("is_cleared", [True, False])
+def test_the_story_of_an_order_that_a_kill_took_names_the_kill(
+    story: Story, is_cleared: bool
+) -> None:
+    stop = story.bought()
+    kill = story.kill()
+    story.cancelled(stop)
+    if is_cleared:
+        story.clear(kill)
+    own = story.bought()
+    story.asked(own)
+    story.cancelled(own)
+
+    def told(order: Intent) -> list[str]:
+        found = explain(order.client_order_id, [story.journal.path], None)
+        return [one.text for one in found.lines if "it cancels this order" in one.text]
+
+    assert told(stop) == [f"{kill}; it cancels this order"]
+    assert told(own) == [], "its strategy did"
+    closing = story.order(Role.EXIT, Side.SELL, strategy=KILL_STRATEGY)
+    lines = explain(closing.client_order_id, [story.journal.path], None).lines
+    (signal,) = [one.text for one in lines if one.source == "signal"]
+    assert signal.startswith("a flatten closes: SELL 1")
+    assert "the risk gate approves it" not in signal
 
 
 def test_a_halt_that_grew_to_a_cancel_took_it(story: Story) -> None:

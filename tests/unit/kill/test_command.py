@@ -240,6 +240,17 @@ def test_what_the_run_closed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     )
 
 
+def test_what_the_kill_before_has_done_is_not_told_as_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = Account(tmp_path)
+    monkeypatch.setattr(VenueKill, "_reached", lambda _: account.run_is_first(closes=True))
+    kill(account, "all", "--action", "flatten")
+    again = Answering(Orders(account.path, is_booked=True))
+    monkeypatch.setattr(VenueKill, "_reached", lambda _: again)
+    assert "the run itself" not in kill(account, "all", "--action", "flatten")
+
+
 def test_what_one_strategy_holds_is_not_told_of_another_s_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
