@@ -215,17 +215,23 @@ class Table(Part):
         self._shared.balances_now.set()
 
     def _met_by(self, order: LiveOrder, terminal: OrderState) -> Intent | None:
-        """The own resting order that one which nobody cancelled would have traded with."""
+        """The own resting order that one which nobody cancelled would have traded with.
+
+        One without a price that filled in part reaches no further than it filled, at least: beyond
+        that it may have found too little. One that took nothing met the best there was.
+        """
         if order.cancel_requested or terminal not in (OrderState.CANCELED, OrderState.EXPIRED):
             return None
         taker = order.intent
+        reach = taker.price
+        if reach is None and order.filled:
+            reach = order.cost / order.filled
         for one in self.live.values():
             maker = one.intent
             if maker.instrument != taker.instrument or maker.side is taker.side:
                 continue
             if one.state is not OrderState.OPEN or maker.price is None:
                 continue
-            reach = taker.price
             if reach is None or (
                 maker.price <= reach if taker.side is Side.BUY else maker.price >= reach
             ):
