@@ -269,8 +269,9 @@ def trades(fills: Sequence[Row]) -> list[dict[str, Any]]:
     """From flat to flat, of each strategy in each instrument, by rows of `fills` or of `parts`; a
     fill that turns a position ends one and begins another; `opened` is None of what the run began
     with. PnL is in quote currency, after fees; what is left when it is flat (`least`) counts at
-    the last price."""
+    the last price, and a fill that closes no more than this begins none (as `RoundTrips`)."""
     begun: dict[tuple[str, str], dict[str, Any]] = {}
+    rest: defaultdict[tuple[str, str], float] = defaultdict(float)  # what trades have left
     found = []
     for fill in fills:
         if fill["moved"] is None:
@@ -279,19 +280,28 @@ def trades(fills: Sequence[Row]) -> list[dict[str, Any]]:
         moved, cash = float(fill["moved"]), float(fill["cash"])
         trade = begun.get(key)
         if trade is not None and trade["position"] * moved < 0 and abs(moved) > 0:
-            share = min(1.0, -trade["position"] / moved)
-            left = 0.0 if _is_flat(moved * (1.0 - share), fill) else 1.0 - share
+            left = _beyond(trade["position"], moved, fill)
             _add(trade, fill, moved * (1.0 - left), cash * (1.0 - left))
         elif trade is not None:
             left = 0.0
             _add(trade, fill, moved, cash)
+        elif rest[key] * moved < 0:
+            left = _beyond(rest[key], moved, fill)
+            rest[key] += moved * (1.0 - left)
         if trade is not None and _is_over(trade, fill):
+            rest[key] += trade["position"]
             trade["pnl"] += trade.pop("position") * _unit(fill)
             found.append(begun.pop(key))
         if left and moved:
             begun[key] = _begin(fill)
             _add(begun[key], fill, moved * left, cash * left)
     return found
+
+
+def _beyond(held: float, moved: float, fill: Row) -> float:
+    """The share of a fill that goes beyond closing what is held: 0 where it is flat."""
+    left = 1.0 - min(1.0, -held / moved)
+    return 0.0 if _is_flat(moved * left, fill) else left
 
 
 def _is_over(trade: dict[str, Any], fill: Row) -> bool:

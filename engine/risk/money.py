@@ -208,7 +208,8 @@ class RoundTrips:
     """From flat to flat, per strategy and instrument; losing ones lead to a pause.
 
     What stays of a position when it is flat counts at the price of then: to the trip that is over
-    it brings so much, and the next has it at this cost.
+    it brings so much, and the next has it at this cost. Where it goes too, as with the last small
+    part of an exit, no trip was open: none ends.
     """
 
     def __init__(self, states: RiskStates, limits: Limits) -> None:
@@ -272,9 +273,11 @@ class RoundTrips:
         part = _ONE
         if not is_flat and trip.is_open and (before > 0) != (after > 0):
             part = abs(before) / abs(signed)  # through zero: what closed it ends it
-        elif not is_flat or not (trip.is_open or not after):
+        elif not is_flat or not trip.is_open:  # only what was open ends
             trip.is_open |= not is_flat
             trip.quantity, trip.cash = after, trip.cash - signed * unit - fee
+            if not after:
+                del trips[instrument]
             return False
         # What is left, at this price, begins the next.
         result = trip.cash - (signed - after) * unit - fee * part
