@@ -169,6 +169,16 @@ class Books:
         self.ledger.handed(giver, taker, instrument, quantity)
         self.trips.handed(giver, taker, instrument, quantity)
 
+    def voided(self, strategy: str, instrument: str, change: Decimal) -> None:
+        """Signed base units of a fill that is none any more, at the last mark."""
+        facts = self.ledger.exposure.facts(instrument)
+        mark = self.ledger.exposure.mark_of(instrument)
+        if facts is None or mark is None:
+            self.equity.seed(instrument, change)
+        else:
+            self.equity.settled(instrument, facts, change, mark)
+        self.trips.changed(strategy, instrument, change)
+
     def settled(self, strategy: str, instrument: str, quantity: Decimal, price: Decimal) -> None:
         """What is held at the end; what no fill has told of it is valued at the last mark."""
         missed = quantity - self.ledger.by_strategy[strategy, instrument]

@@ -316,7 +316,8 @@ class RiskGate:
         back = Decimal(0) if facts is None else in_base(facts, fee)
         other = Side.SELL if side is Side.BUY else Side.BUY
         self.ledger.filled("", strategy, instrument, other, quantity, -back)
-        self.books.equity.seed(instrument, (-quantity if side is Side.BUY else quantity) + back)
+        change = (-quantity if side is Side.BUY else quantity) + back
+        self.books.voided(strategy, instrument, change)
 
     def modify_answered(
         self, client_order_id: str, quantity: Decimal, price: Decimal | None = None

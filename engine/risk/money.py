@@ -112,9 +112,15 @@ class Equity:
     def settled(
         self, instrument: str, facts: InstrumentFacts, change: Decimal, price: Decimal
     ) -> None:
-        """As `seed`, valued at once: at the last mark, or at `price` where there is none."""
-        self.seed(instrument, change)
+        """As `seed`, valued at once: at the last mark, or at `price` where there is none.
+
+        It is of this run: the last run's price is of what the start held, which comes in first.
+        """
+        if instrument in self._pending:
+            self.mark(instrument, facts, self._kept.get(instrument, price))
+        self._kept.pop(instrument, None)
         held = self._held.get(instrument)
+        self.seed(instrument, change)
         self.mark(instrument, facts, price if held is None else held.mark)
 
     def mark(self, instrument: str, facts: InstrumentFacts, price: Decimal) -> None:
@@ -123,7 +129,7 @@ class Equity:
             return
         if instrument in self._pending:
             change = self._pending.pop(instrument)
-            basis = self._kept.get(instrument, price)
+            basis = self._kept.pop(instrument, price)
             worth = unit_worth(facts.multiplier, basis, inverse=facts.inverse)
             self._result(instrument, facts.currency).kept.cash -= change * worth
             self._change(instrument, facts, change, price)
@@ -195,7 +201,6 @@ class Equity:
         if not held.quantity:
             del self._held[instrument]
             del self._states.of(instrument).state.held[instrument]
-            self._kept.pop(instrument, None)
 
     def _value(self, instrument: str, held: Held) -> None:
         worth = held.quantity * unit_worth(held.multiplier, held.mark, inverse=held.inverse)
@@ -243,11 +248,15 @@ class RoundTrips:
 
     def handed(self, giver: str, taker: str, instrument: str, quantity: Decimal) -> None:
         """A position was booked to another: what it had cost goes with none of them."""
-        for strategy, change in ((giver, -quantity), (taker, quantity)):
-            trips = self._trips_of(strategy, instrument)
-            before = trips.pop(instrument, Trip())
-            if before.quantity + change:
-                trips[instrument] = Trip(quantity=before.quantity + change, known=False)
+        self.changed(giver, instrument, -quantity)
+        self.changed(taker, instrument, quantity)
+
+    def changed(self, strategy: str, instrument: str, change: Decimal) -> None:
+        """Signed base units came or went at no known price: the trip's result does not count."""
+        trips = self._trips_of(strategy, instrument)
+        after = trips.pop(instrument, Trip()).quantity + change
+        if after:
+            trips[instrument] = Trip(quantity=after, known=False)
 
     def filled(
         self,
