@@ -276,6 +276,8 @@ def trades(fills: Sequence[Row]) -> list[dict[str, Any]]:
     for fill in fills:
         if fill["moved"] is None:
             continue
+        if fill["ts_event"] is None and _is_flat(float(fill["moved"]), fill):
+            continue
         key, left = (fill["strategy"], fill["instrument"]), 1.0
         moved, cash = float(fill["moved"]), float(fill["cash"])
         trade = begun.get(key)

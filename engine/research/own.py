@@ -171,6 +171,13 @@ def _take(row: Row, fill: Row, tape: _Tape, reach_ns: int, found: list[Print]) -
     return False
 
 
+def _is_within(price: Decimal, row: Row) -> bool:
+    known = limits(row)
+    if not known:
+        return True
+    return price <= max(known) if row["side"] == "BUY" else price >= min(known)
+
+
 def _by_price(fills: Iterable[Row]) -> dict[Decimal, list[Row]]:
     found = defaultdict[Decimal, list[Row]](list)
     for fill in fills:
@@ -192,7 +199,11 @@ def _by_sum(row: Row, fill: Row, tape: _Tape, reach_ns: int, most: Decimal) -> l
     or with a rest at the order's limit, which then was made, if the first came as it arrived."""
     quantity = Decimal(fill["quantity"])
     worth = quantity * Decimal(fill["price"])
-    near = list(tape.between(_span(row, fill, reach_ns), row["side"]))
+    near = [
+        one
+        for one in tape.between(_span(row, fill, reach_ns), row["side"])
+        if _is_within(one[1].price, row)
+    ]
     arrived = (row["ts_accepted"] or sent_at(row)) + reach_ns
     part: list[int] = []
     for first, (_, begin) in enumerate(near):

@@ -54,7 +54,7 @@ def steps(row: Row, taken: Decimal, slack_ns: int) -> Iterator[tuple[Level, list
         return
     begin, end = sent_at(row), None if row["kind"] in WAITING else row["ts_accepted"]
     terms = [*row["changes"]] or [row]
-    made = _made(row, taken)
+    made = _made(row, taken, slack_ns)
     left = Decimal(terms[0]["quantity"]) - taken
     for now, after in zip(terms, [*terms[1:], None], strict=True):
         if now["price"] is None or left <= 0:
@@ -77,14 +77,14 @@ def steps(row: Row, taken: Decimal, slack_ns: int) -> Iterator[tuple[Level, list
             begin, end = _asked(row, after["ts_event"], slack_ns, "modify"), after["ts_event"]
 
 
-def _made(row: Row, taken: Decimal) -> list[tuple[int, Decimal, int]]:
+def _made(row: Row, taken: Decimal, slack_ns: int) -> list[tuple[int, Decimal, int]]:
     """When it was told of what it made, how much, and how long before it was so at most."""
     found = []
     for fill in row["fills"]:
         size = Decimal(fill["quantity"])
         took, taken = min(size, taken), max(taken - size, Decimal(0))
         if size > took:
-            found.append((fill["ts_event"], size - took, LAG_NS * 4))
+            found.append((fill["ts_event"], size - took, max(LAG_NS * 4, slack_ns)))
     return found
 
 

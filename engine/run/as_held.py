@@ -8,7 +8,7 @@ after it; and a position that a run took over at its start would be missing in a
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any
@@ -25,13 +25,14 @@ ZERO = Decimal(0)
 Key = tuple[str, str]  # strategy, instrument
 
 
-def openings(summary: Mapping[str, Any]) -> dict[Key, Decimal]:
-    """What of earlier runs each strategy held at the start, signed base units."""
+def openings(summary: Mapping[str, Any], names: Collection[str]) -> dict[Key, Decimal]:
+    """What of earlier runs each strategy held at the start in these instruments, signed base
+    units."""
     rows = summary.get("strategies") or ()  # an older run told none
     return {
         (one["strategy"], one["instrument"]): quantity
         for one in rows
-        if (quantity := Decimal(one.get("opening_position", 0)))
+        if one["instrument"] in names and (quantity := Decimal(one.get("opening_position", 0)))
     }
 
 

@@ -42,11 +42,12 @@ def traded(
     state: RunState,
     orders: list[Row],
     booked: Sequence[Booked] | None = None,
+    held: Iterable[str] = (),
 ) -> Traded:
     """What a run leaves in its cache, which is there until the run is closed; `booked` by the
-    journals of its accounts, of a live one."""
+    journals of its accounts, of a live one; `held`: instruments of earlier runs, too."""
     paid = () if booked is None else loaded.paid
-    names = loaded.config.instruments
+    names = dict.fromkeys([*loaded.config.instruments, *held])
     known = {name: cache.instrument(InstrumentId.from_str(name)) for name in names}
     accounts = {
         key.upper(): cache.account_for_venue(Venue(key.upper())) for key in loaded.config.venues
@@ -109,7 +110,7 @@ def traded_by_node(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> Traded
     if ended.node is None or not MODES[mode].trades:
         return None
     cache = ended.cache
-    marks_at_end(ended.marks, cache, loaded.config.instruments)
+    marks_at_end(ended.marks, cache, dict.fromkeys([*loaded.config.instruments, *ended.held]))
     if not MODES[mode].is_real:
         orders = order_rows(cache.orders(), ended.run_state.markets)
         return traded(loaded, cache, ended.run_state, orders)
@@ -123,7 +124,8 @@ def traded_by_node(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> Traded
             row |= {name: known[name] for name in (*TIMES, *MARKETS, *GIVEN)} | {"reason": why}
         elif known["status"] == "DENIED":
             unsent[name] = known
-    return traded(loaded, cache, ended.run_state, [*orders, *unsent.values()], booked)
+    rows = [*orders, *unsent.values()]
+    return traded(loaded, cache, ended.run_state, rows, booked, ended.held)
 
 
 def _known(ended: Ended) -> Iterator[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +16,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.config.rules import RECORDED
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.observe.account import Account
 from fairlead.engine.observe.summary import RunSummary
 from fairlead.engine.observe.table import shown
 from fairlead.engine.orders.live import KILL_STRATEGY
@@ -72,7 +73,8 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
         )
     is_real = run.manifest.mode == "live"
     slack_ns = REAL_SLACK_NS if is_real else SLACK_NS
-    loaded, (rows, over) = config_of(run, config), _sent(run)
+    loaded = config_of(run, config)
+    rows, over = _sent(run, loaded.config.instruments)
     catalog = loaded.resolve(loaded.config.backtest.catalog)
     span = (run.summary["start_ns"], run.summary["end_ns"])
     told("the inputs")
@@ -119,18 +121,25 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
         lacking=tuple(lacking),
         differences=tuple(found),
         nets=_nets(run, nets),
-        notes=(*_notes(run, loaded, rows), *_earlier(run, over)),
+        notes=(
+            *_notes(run, loaded, rows),
+            *_earlier(run, over),
+            *_elsewhere(run, loaded.config.instruments),
+        ),
         own=None if others is None else others.told,
     )
 
 
-def _sent(run: Run) -> tuple[list[Row], list[Row]]:
-    """Those to compare, and those that were over before the run began.
+def _sent(run: Run, names: Collection[str]) -> tuple[list[Row], list[Row]]:
+    """Those to compare, of the instruments in the config, and those that were over before the run
+    began.
 
     Raises FairleadError PARITY-EMPTY, PARITY-KIND.
     """
     start_ns, rows, over = run.summary["start_ns"], list[Row](), list[Row]()
-    for row in (row for row in run.rows("orders") if row["status"] not in UNSENT):
+    for row in run.rows("orders"):
+        if row["status"] in UNSENT or row["instrument"] not in names:
+            continue
         whole = _whole(row)
         if row["ts_init"] >= start_ns:
             rows.append(whole)
@@ -161,6 +170,14 @@ def _since(row: Row, start_ns: int) -> Row:
         for one in (row, *row["changes"])
     )
     return {**left, "changes": changes}
+
+
+def _elsewhere(run: Run, names: Collection[str]) -> Iterable[str]:
+    """What an earlier run has left in instruments that the config names no more."""
+    odd = {one["instrument"] for one in run.summary["instruments"]} - set(names)
+    odd |= {row["instrument"] for row in run.rows("orders")} - set(names)
+    if odd:
+        yield f"not in the config, and not compared: {', '.join(sorted(odd))}"
 
 
 def _earlier(run: Run, over: Sequence[Row]) -> Iterable[str]:
@@ -208,8 +225,11 @@ class _Case(msgspec.Struct, frozen=True, kw_only=True):
     slack_ns: int
 
     def given(self) -> Given:
+        names = self.loaded.config.instruments
         return Given(
-            held=AsHeld(self.rows, openings(self.summary), self.summary["start_ns"], self.slack_ns),
+            held=AsHeld(
+                self.rows, openings(self.summary, names), self.summary["start_ns"], self.slack_ns
+            ),
             seen=None if self.others is None else self.others.rows,
             cuts=self.others is None,
         )
@@ -223,6 +243,8 @@ def _with_opening(loaded: LoadedConfig, run: Run) -> LoadedConfig:
     }
     for one in run.summary["instruments"]:
         more = max(Decimal(one["opening_position"]), Decimal(0))
+        if one["instrument"] not in loaded.config.instruments:
+            continue  # of an earlier run, and kept: nothing of it is replayed
         if more and loaded.config.venues[_venue(loaded, one["instrument"])].account_type == "cash":
             balances[one["base"]] = balances.get(one["base"], Decimal(0)) + more
     told = [f"{amount:f} {currency}" for currency, amount in balances.items()]
@@ -244,7 +266,7 @@ def _replayed(
             row["client_order_id"]: {**row, "decided": done.decided.get(row["client_order_id"], ())}
             for row in done.result.record().tables["orders"]
         }
-        net = at_marks(done.result.summary, _marks(case.summary))
+        net = at_marks(done.result.summary, _marks(case.summary), done.result.cache)
     finally:
         done.result.dispose()
     told, ids = done.told, done.told.ids.items()
@@ -397,13 +419,14 @@ def _marks(summary: Mapping[str, Any]) -> dict[str, Decimal]:
     }
 
 
-def at_marks(summary: RunSummary, marks: Mapping[str, Decimal] | None) -> dict[str, Decimal]:
+def at_marks(summary: RunSummary, marks: Mapping[str, Decimal], cache: Any) -> dict[str, Decimal]:
     """Nets with what is held at the end at the run's marks: its own orders were in those."""
     found = dict(summary.net)
     for one in summary.instruments:
-        mark = (marks or {}).get(one.instrument)
-        if mark is not None and one.mark is not None and one.quote != one.base:  # inverse: no
-            found[one.quote] += one.position * (mark - one.mark)
+        if (mark := marks.get(one.instrument)) is not None and one.mark is not None:
+            account = Account(cache.instrument(InstrumentId.from_str(one.instrument)))
+            there, here = (account.value(one.position, price) for price in (mark, one.mark))
+            found[one.quote] += there - here
     return found
 
 

@@ -229,7 +229,10 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
         "kill-file-ignored",
         KILL,
         "the kill switch file stops nothing",
-        one("        if self._path is not None and (", "        if False and ("),
+        one(
+            "        if (found := self.by_file()) is not None:",
+            "        if (found := None) is not None:",
+        ),
         T_GATE,
     ),
     mutant(

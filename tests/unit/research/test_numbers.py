@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fairlead.engine.research.numbers import worth
+from fairlead.engine.research.numbers import trades, worth
 
 
 def look(second: int, equity: str, pnl: str) -> dict[str, Any]:
@@ -22,3 +22,27 @@ def test_equity_begins_before_the_first_fills_and_falls_from_there() -> None:
     assert found["drawdown"] == found["pnl_drawdown"] == 2
     assert found["drawdown_share"] == pytest.approx(0.02)
     assert found["looks_secs"] == 1
+
+
+def test_dust_of_before_begins_no_trade() -> None:
+    """Else the first round trip would be one of before the run, without a beginning."""
+    dust: dict[str, Any] = {
+        "ts_event": None,
+        "strategy": "S",
+        "instrument": "I",
+        "side": "BUY",
+        "quantity": "0.0000004",
+        "quote": "USDT",
+        "value": "0.02",
+        "moved": "0.0000004",
+        "cash": "-0.02",
+        "least": "0.0001",
+        "is_fill": False,
+        "fee": None,
+        "fee_currency": None,
+    }
+    buy = {"ts_event": 1, "quantity": "1", "value": "50000", "moved": "1", "cash": "-50000"}
+    sell = {"ts_event": 4, "side": "SELL", "quantity": "1", "value": "50010", "moved": "-1"}
+    rows = [dust | buy | {"is_fill": True}, dust | sell | {"cash": "50010", "is_fill": True}]
+    (trade,) = trades([dust, *rows])
+    assert trade["opened"] == 1

@@ -163,3 +163,21 @@ def test_two_of_a_run_that_traded_with_each_other() -> None:
     both = meetings(["A", "B"], [taker, maker], prints, SECOND_NS)
     assert "it traded with B" in both["A"].words
     assert "A of the same run" in both["B"].words
+
+
+def test_a_bid_at_rest_took_no_trade_above_its_limit() -> None:
+    """A maker's execution, told as a sum much later: a small trade of another, above its limit."""
+    mine = order("A", "BUY", told_as_sum("1", "57163.88", 30), kind="LIMIT", price="57163.88")
+    above = sold("other", "0.01", "57164.30", 1.5, side="BUY")
+    assert found([mine], above, sold("met it", "1", "57163.88", 29.9)) == {}
+
+
+def test_nor_did_a_small_rest_of_it() -> None:
+    fills = [told_as_sum("0.999", "57163.88", 20), told_as_sum("0.001", "57163.88", 30)]
+    mine = order("A", "BUY", *fills, kind="LIMIT", price="57163.88")
+    prints = [
+        sold("1", "0.999", "57163.88", 19.9),
+        sold("other", "0.001", "57167.00", 25, side="BUY"),
+        sold("2", "0.001", "57163.88", 29.9),
+    ]
+    assert found([mine], *prints) == {}

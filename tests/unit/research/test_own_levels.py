@@ -5,8 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from fairlead.engine.research.own_levels import Change, Step, Told, held, steps, without
-from tests.unit.research.test_own import NAME, at, fill, order
+from tests.unit.research.test_own import NAME, SECOND_NS, at, fill, order, told_as_sum
 
 ASK = (NAME, "SELL", Decimal(100))
 
@@ -105,3 +107,21 @@ def test_two_that_come_at_once_are_two() -> None:
     two = [(ASK, [Step(begin=at(1), end=at(1.1), size=Decimal(1))])] * 2
     known = changes((1.01, "1"), (1.02, "2"))
     assert held(two, {ASK: known}) == {ASK: [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("booked", "slack", "known"),
+    [
+        (9, 6, [(7, "2.5"), (12, "2.7")]),  # polled each 5 s
+        (6.1, 2, [(5.5, "2.5"), (7.5, "2.7")]),  # each second, the answer on its way for a while
+    ],
+)
+def test_it_is_gone_when_it_was_made_and_not_when_that_was_told(
+    booked: float, slack: int, known: list[tuple[float, str]]
+) -> None:
+    made = told_as_sum("2", "100", booked)
+    row = rests(status="FILLED", fills=[made], asked=[], ts_last=at(booked), ts_cancelled=None)
+    book = changes((0.5, "3"), (1.005, "5"), (5.0, "3"), *known, (20, "3"))
+    of = list(steps(row, Decimal(0), slack * SECOND_NS))
+    sizes = held(of, {ASK: book})[ASK]
+    assert [str(one.normalize()) for one in sizes] == ["0", "2", "0", "0", "0", "0"]

@@ -106,6 +106,7 @@ def test_a_released_order_is_kept_as_it_was_given_with_the_market_and_the_last_p
         marks=marks,
         booked=[journaled.booked(journal, since)],
         gone=None,
+        held=(),
     )
     left = traded_by_node(LOADED, "live", ended)
     assert left is not None
@@ -179,6 +180,7 @@ def made(
         run_state=RunState(),
         marks=marks,
         gone=None,
+        held=(),
         booked=[booked],
     )
     left = traded_by_node(loaded, "live", ended)
