@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
-from fairlead.engine.orders.live import CHAIN_READS, LiveOrder
+from fairlead.engine.orders.live import CHAIN_READS, STOP_KINDS, LiveOrder
 from fairlead.engine.orders.model import (
     Fee,
     Finding,
@@ -223,6 +223,8 @@ class Table(Part):
         if order.cancel_requested or terminal not in (OrderState.CANCELED, OrderState.EXPIRED):
             return None
         taker = order.intent
+        if taker.post_only or (taker.kind in STOP_KINDS and not order.triggered):
+            return None  # it takes nothing: whoever ended it had another reason
         reach = taker.price
         if reach is None and order.filled:
             reach = order.cost / order.filled

@@ -273,10 +273,11 @@ def test_a_halt_is_cleared(live: Run) -> None:
     assert live.end() in (Exit.OK, Exit.KILLED)
 
 
-def test_on_paper(live: Run) -> None:
-    """The same, of simulated orders; of a recorder there is nothing to kill."""
+@pytest.mark.parametrize("latency_ms", ["0", "1500"])
+def test_on_paper(live: Run, latency_ms: str) -> None:
+    """The same, of simulated orders, on their way too; of a recorder there is nothing to kill."""
     live.verb = "paper"
-    live.more = configs.ROOMY + OBSERVE
+    live.more = f'{configs.ROOMY}{OBSERVE}\n[simulated]\nlatency_ms = "{latency_ms}"\n'
     live.start({"goes_on": False, "rests": RESTS})
     page = PageOf(live.log, live.folder / "state")
     wait_for(lambda: page.get("status")["open_orders"] == RESTS, "the orders")

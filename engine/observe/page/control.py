@@ -124,7 +124,8 @@ class Control:
         parts = self._sources.parts
         for strategy in () if parts is None else parts.strategies:
             mine = {"strategy_id": strategy.strategy_id}
-            for order in strategy.cache.orders_open(**mine):
+            cache = strategy.cache
+            for order in (*cache.orders_open(**mine), *cache.orders_inflight(**mine)):
                 if str(order.client_order_id) == client_order_id:
                     strategy.cancel_order(order.client_order_id)
                     return True

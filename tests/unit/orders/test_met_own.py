@@ -44,3 +44,28 @@ def test_a_market_order_that_its_venue_ended(
     bench.run(main())
     told = [repr(event) for event in bench.sink.events if event[0] == "finding"]
     assert any(MET_OWN in one for one in told) is is_met, told
+
+
+def test_a_stop_that_never_fired_met_nothing(bench: Bench) -> None:
+    """An own BUY rests within its limit, and a person cancels the stop at the venue's site."""
+    bench.venue.answer = lambda one: Accepted("V1" if one.client_order_id == "A" else "V2")
+    limits = {"price": Decimal(90), "trigger_price": Decimal(95)}
+
+    async def main() -> None:
+        bench.desk.start()
+        bench.venue.book["V1"] = venue_order("V1", price=Decimal(92))
+        await bench.desk.submit(approved(intent("A", price=Decimal(92))))
+        stop = intent("B", side=Side.SELL, kind=Kind.STOP_LIMIT, **limits)
+        for state in (OrderState.WAITING, OrderState.CANCELED):
+            told = venue_order("V2", side=Side.SELL, kind=Kind.STOP_LIMIT, state=state, **limits)
+            bench.venue.book["V2"] = told
+            if state is OrderState.WAITING:
+                await bench.desk.submit(approved(stop))
+            await asyncio.sleep(5)
+        bench.venue.book.clear()
+
+    bench.run(main())
+    found = [repr(event) for event in bench.sink.events if event[0] == "finding"]
+    assert not any(MET_OWN in one for one in found), found
+    assert bench.journal is not None
+    assert not any(MET_OWN.encode() in body for *_, body in bench.journal.story("B"))
