@@ -31,7 +31,7 @@ from fairlead.engine.orders.desk import OrderDesk
 from fairlead.engine.orders.journal import JournalError
 from fairlead.engine.orders.live import KILL_STRATEGY, LiveOrder
 from fairlead.engine.orders.lock import FlattenLock
-from fairlead.engine.orders.model import Intent
+from fairlead.engine.orders.model import Intent, Side
 from fairlead.engine.processes import say
 from fairlead.engine.status import RunStatus
 
@@ -114,6 +114,8 @@ class KillWatch:
         self._ready: dict[str, float] = {}  # venue -> when its next flatten may start
         self._tries: dict[str, int] = {}
         self._flattening: dict[str, Flattener] = {}  # by venue, while it closes
+        # By venue, while another process may close: until when, and the side of that
+        self._elsewhere: dict[str, tuple[float, dict[str, Side]]] = {}
         self._was_breach = False  # a broken loss limit asks to flatten
         self._too_small: dict[str, dict[str, Decimal]] = {}  # by venue and instrument: what stays
         self._gone: set[tuple[str, str]] = set()  # of whom what is held was told
@@ -132,9 +134,22 @@ class KillWatch:
         """The desk's last look: why this order may not leave, or None."""
         if intent.strategy == KILL_STRATEGY:
             return None
-        if any(one.meets(intent) for one in self._flattening.values()):
+        if any(one.meets(intent) for one in self._flattening.values()) or self._is_met(intent):
             return "a kill closes a position here, and its order would execute against this one"
         return self._switch.reason(intent.strategy, intent.instrument)
+
+    def _is_met(self, intent: Intent) -> bool:
+        """Whether what another process closes may execute against it; at which price that asks the
+        market nobody tells here."""
+        if not self._elsewhere or intent.price is None:
+            return False
+        if intent.protects or intent.trigger_price is not None:
+            return False  # it waits in no book
+        now = asyncio.get_running_loop().time()
+        return any(
+            now < until and sides.get(intent.instrument, intent.side) is not intent.side
+            for until, sides in self._elsewhere.values()
+        )
 
     def recovered(self, trading: TradedAccount) -> None:
         """The account is known: from now on its orders can be cancelled."""
@@ -478,7 +493,11 @@ class KillWatch:
         assert isinstance(trading.desk, OrderDesk), "others are not flattened"
         lock = FlattenLock(account_files(self._loaded, trading.venue.lower()).flatten_lock)
         if not lock.take():
+            if covered is not None:
+                until = asyncio.get_running_loop().time() + FLATTEN_AGAIN_SECS
+                self._elsewhere[trading.venue] = until, _closing_sides(trading, covered)
             return  # another process does it; the next look sees what is left
+        self._elsewhere.pop(trading.venue, None)
         try:
             for order in trading.desk.take_up(KILL_STRATEGY):
                 logger.warning(
@@ -554,6 +573,15 @@ class KillWatch:
             for name in sorted(named, key=str):
                 if self._rank(mine, str(name)) >= Action.CANCEL.rank:
                     strategy._guard.cancel_all_orders(name)
+
+
+def _closing_sides(trading: TradedAccount, covered: frozenset[str]) -> dict[str, Side]:
+    """By instrument, of what these strategies hold, or KILL in their place."""
+    return {
+        one.instrument: Side.SELL if one.quantity > 0 else Side.BUY
+        for one in trading.journal.positions()
+        if one.quantity and one.strategy in {*covered, KILL_STRATEGY}
+    }
 
 
 def _touches(scope: Scope, trading: TradedAccount) -> bool:

@@ -129,17 +129,26 @@ class Way:
         await asyncio.gather(*(self._venue.cancel([one]) for one in others))
 
     async def _gone(self, met: Sequence[JournaledOrder]) -> set[str]:
-        """Those that the venue leaves out of what is open: who has the account books their ends."""
+        """Those that are over at the venue: who has the account books their ends. One that is being
+        cancelled trades still, and is in no list of what is open; one that the venue does not tell
+        by its id is over where such a list leaves it out.
+        """
+        asked = [order for order in met if order.venue_order_id is not None]
         try:
-            listed = await self._venue.open_orders(sorted({o.intent.instrument for o in met}))
+            told = [await self._venue.orders([_ref(order)]) for order in asked]
+            listed = await self._venue.open_orders(sorted({o.intent.instrument for o in asked}))
         except VenueUnavailable:
             return set()
+        ends: dict[tuple[str, str | None], bool] = {
+            (one.instrument, one.venue_order_id): one.state.is_terminal
+            for states in told
+            for one in states
+        }
         there = {(one.instrument, one.venue_order_id) for one in listed}
         return {
             order.intent.client_order_id
-            for order in met
-            if order.venue_order_id is not None
-            and (order.intent.instrument, order.venue_order_id) not in there
+            for order in asked
+            if ends.get(key := (order.intent.instrument, order.venue_order_id), key not in there)
         }
 
 

@@ -82,11 +82,16 @@ def figures(seen: Page, live: Run, page: PageOf) -> None:
     )
     rows = live.journaled("SELECT client_order_id FROM orders WHERE state = 'OPEN'")
     assert set(shown_ids) == {o["client_order_id"] for o in orders} == {name for (name,) in rows}
-    (position,) = page.get("positions")
-    cells = seen.eval_on_selector_all(
-        "#positions tbody tr:first-child td", "all => all.map(one => one.textContent)"
-    )
-    assert cells[1:4] == [position["engine"], position["journal"], position["venue"]]
+    cells: list[str] = []
+
+    def agree() -> bool:  # the venue's figure is polled meanwhile
+        (position,) = page.get("positions")
+        cells[:] = seen.eval_on_selector_all(
+            "#positions tbody tr:first-child td", "all => all.map(one => one.textContent)"
+        )
+        return cells[1:4] == [position["engine"], position["journal"], position["venue"]]
+
+    wait_for(agree, "page and API to tell the same position")
     assert Decimal(cells[2]) == live.held()
     (fill, *_) = page.get("fills")
     row = seen.inner_text("#fills tbody tr:first-child")
