@@ -75,6 +75,7 @@ class StrategyBrackets:
         self._stood: Mapping[tuple[str, Side], Cover] = {}  # when the stop of the run began
         self._has_timer = False
         self._look_waits = False
+        self._given_up: set[str] = set()  # orders of cancelled brackets, on their way then
 
     def create(
         self,
@@ -202,7 +203,19 @@ class StrategyBrackets:
             logger.warning("bracket %s stays as it is: %s was stopped", entry, self._guard.id)
             return
         self.keeper.drop(bracket.entry)
-        self._owner.cancel(bracket.instrument, (bracket.entry, *bracket.exits))
+        names = (bracket.entry, *bracket.exits)
+        self._owner.cancel(bracket.instrument, names)
+        self._given_up.update(name for name in names if not self._owner.is_over(name))
+        self._watch()
+
+    def _end_given_up(self) -> None:
+        """Cancel once more what was on its way: before its first event nothing is, and an exchange
+        that has not got an order yet refuses it."""
+        assert self._owner is not None
+        for name in tuple(self._given_up):
+            if not self._owner.is_under_way(name):
+                self._owner.cancel("", (name,))
+                self._given_up.discard(name)
 
     def _require_exit(self, bracket: Bracket, entry: Decimal | None) -> None:
         assert self._owner is not None
@@ -266,7 +279,7 @@ class StrategyBrackets:
         arrivals = self._guard.run.arrivals
         if arrivals is None:
             self._look()
-        elif len(self.keeper) and not self._look_waits:
+        elif (len(self.keeper) or self._given_up) and not self._look_waits:
             self._look_waits = True
             look = self._guard.safe("a look at its brackets", self._look_now)
             arrivals.soon(f"brackets-{self._guard.id}", look)
@@ -278,11 +291,12 @@ class StrategyBrackets:
     def _look(self, event: Any = None) -> None:
         """Do what is next for the brackets, after an event or by the timer."""
         keeper = self.keeper
-        if keeper is None or not len(keeper) or self._guard.is_silent:
+        if keeper is None or self._guard.is_silent or not (len(keeper) or self._given_up):
             self._leave()
             return
         self._guard.ready().now_ns()
         try:
+            self._end_given_up()
             keeper.look()
         except RuntimeError as error:
             if "borrowed" not in str(error):  # inside a native call: the timer looks again
@@ -349,6 +363,15 @@ class _Owner(BracketView):
             watched = self._guard.need_trigger(instrument_id, Kind.STOP_LIMIT)
             order = factory.stop_limit(*plain, trigger, trigger_type=watched, **named)
         return self._guard.submit(order)
+
+    def is_over(self, client_order_id: str) -> bool:
+        order = self._cache.order(ClientOrderId(client_order_id))
+        return order is None or order.is_closed
+
+    def is_under_way(self, client_order_id: str) -> bool:
+        """Whether it, or what was last asked of it, is not answered."""
+        order = self._cache.order(ClientOrderId(client_order_id))
+        return order is not None and (order.is_inflight or order.is_active_local)
 
     def cancel(self, instrument: str, client_order_ids: Sequence[str]) -> None:
         """One that is not sent yet is cancelled at the next look."""

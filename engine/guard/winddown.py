@@ -246,7 +246,7 @@ class WindDown:
             order = core.strategy.order_factory.market(
                 instrument_id, side, quantity, reduce_only=True, tags=[Role.EXIT.tag]
             )
-            with core.gate.whole():  # restarts and late orders add up to more than one may be
+            with core.gate.exits(halted=False):  # what was held may add up to more than one may be
                 core.strategy.submit_order(order)
         return False
 

@@ -78,9 +78,8 @@ class Flattener:
 
     The touch of `markets` is for venues without market orders, and for what lies in the way:
     that is cancelled first, whoever's it is, where the venue `cancels`, and `tell` names it.
-    `unbooked` are executions that the
-    venue has told and the journal does not hold yet (the run that would book them hangs): executed
-    quantities by client order id.
+    `unbooked` are executions that the venue has told and the journal does not hold yet (the run
+    that would book them hangs): executed quantities by client order id.
     """
 
     def __init__(

@@ -26,6 +26,7 @@ from fairlead.engine.kill.halts import RunHalts
 from fairlead.engine.kill.records import KillRecord, note
 from fairlead.engine.kill.state import ALL, Action, Cleared, Kill, KillState, Scope
 from fairlead.engine.kill.switch import NEW_RUN, KillSwitch
+from fairlead.engine.kill.way import could_meet
 from fairlead.engine.orders import permit
 from fairlead.engine.orders.desk import OrderDesk
 from fairlead.engine.orders.journal import JournalError
@@ -141,13 +142,11 @@ class KillWatch:
     def _is_met(self, intent: Intent) -> bool:
         """Whether what another process closes may execute against it; at which price that asks the
         market nobody tells here."""
-        if not self._elsewhere or intent.price is None:
+        if not self._elsewhere:
             return False
-        if intent.protects or intent.trigger_price is not None:
-            return False  # it waits in no book
         now = asyncio.get_running_loop().time()
         return any(
-            now < until and sides.get(intent.instrument, intent.side) is not intent.side
+            now < until and could_meet(intent, sides.get(intent.instrument, intent.side))
             for until, sides in self._elsewhere.values()
         )
 

@@ -64,14 +64,11 @@ class Way:
             self._closing = {}
 
     def meets(self, intent: Intent) -> bool:
-        """Whether a closing order that is under way would execute against it. A stop that waits
-        for its trigger rests in no book."""
+        """Whether a closing order that is under way would execute against it."""
         side, worst = self._closing.get(intent.instrument, (intent.side, None))
-        if intent.strategy == KILL_STRATEGY or side is intent.side or intent.price is None:
+        if not could_meet(intent, side):
             return False
-        if intent.protects or intent.trigger_price is not None:
-            return False
-        if worst is None:
+        if worst is None or intent.price is None:
             return True
         return intent.price <= worst if side is Side.BUY else intent.price >= worst
 
@@ -150,6 +147,14 @@ class Way:
             for order in asked
             if ends.get(key := (order.intent.instrument, order.venue_order_id), key not in there)
         }
+
+
+def could_meet(intent: Intent, side: Side) -> bool:
+    """Whether an order that closes, of this side, would meet it at some price: a stop that waits
+    for its trigger rests in no book."""
+    if intent.strategy == KILL_STRATEGY or side is intent.side or intent.price is None:
+        return False
+    return not intent.protects and intent.trigger_price is None
 
 
 def _ref(order: JournaledOrder) -> OrderRef:

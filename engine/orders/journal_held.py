@@ -9,11 +9,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from decimal import Decimal
 
 import msgspec
 
-from fairlead.engine.orders.journal_reads import JournaledOrder, decode_intent, readable
+from fairlead.engine.orders.journal_reads import decode_intent, readable
 from fairlead.engine.orders.journal_stops import StopReads
 from fairlead.engine.orders.model import Intent, OrderState, VenueOrder
 
@@ -145,9 +144,9 @@ class HeldRecords(StopReads, ABC):
                 found.append(held)
         return found
 
-    def releases_given_up_since(self, ts_ns: int, most: int) -> list[tuple[JournaledOrder, int]]:
-        """Releases that were proven absent since then, with the time, as orders of their own that
-        were refused, whatever the held order has become; oldest first.
+    def releases_given_up_since(self, ts_ns: int, most: int) -> list[tuple[Intent, int, int]]:
+        """Releases that were proven absent since then, whatever the held order has become: as it
+        was sent, when, and when it was given up; oldest first.
 
         Looked for in the newest records.
         """
@@ -160,21 +159,10 @@ class HeldRecords(StopReads, ABC):
         for client_order_id, seq, ts in rows[-most:]:
             story = self.story(client_order_id)
             sent = [one for one in story if one[0] < seq and one[2] == "RELEASE"]
-            if not sent:
-                continue
-            _, ts_sent, _, body = sent[-1]
-            with readable():
-                intent = decode_intent(body)
-            gone = JournaledOrder(
-                intent=intent,
-                state=OrderState.REFUSED,
-                venue_order_id=None,
-                filled=Decimal(0),
-                cost=Decimal(0),
-                cancel_requested=False,
-                ts_sent=ts_sent,
-            )
-            found.append((gone, ts))
+            if sent:
+                _, ts_sent, _, body = sent[-1]
+                with readable():
+                    found.append((decode_intent(body), ts_sent, ts))
         return found
 
     def held_story(self, client_order_id: str) -> tuple[Intent | None, int]:

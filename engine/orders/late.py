@@ -10,7 +10,7 @@ import msgspec
 
 from fairlead.engine.orders.cancels import Cancels
 from fairlead.engine.orders.journal import Journal
-from fairlead.engine.orders.live import LiveOrder
+from fairlead.engine.orders.live import LiveOrder, new_order
 from fairlead.engine.orders.model import (
     FindResult,
     Found,
@@ -61,7 +61,12 @@ class GivenUp:
         """Look again for those given up in the last `back_ns`."""
         now_ns = self._now_ns()
         found = self._journal.given_up_since(now_ns - back_ns, WATCHED_MAX)
-        found += self._journal.releases_given_up_since(now_ns - back_ns, WATCHED_MAX)
+        found += [
+            (new_order(intent, ts_sent, OrderState.REFUSED), ts_ns)
+            for intent, ts_sent, ts_ns in self._journal.releases_given_up_since(
+                now_ns - back_ns, WATCHED_MAX
+            )
+        ]
         found.sort(key=lambda one: one[1])
         for journaled, ts_ns in reversed(found[-WATCHED_MAX:]):
             intent = journaled.intent

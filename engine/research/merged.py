@@ -108,12 +108,10 @@ def _as_told(row: Row, parts: Sequence[Row], telling: Telling) -> list[Row]:
         filled += Decimal(fill["quantity"])
         mine += _worth(fill)
         theirs += sum(map(_worth, group), ZERO)
-        half = (began + filled) * telling.averages[
-            row["instrument"]
-        ]  # that of `began` was told, too
-        is_same = abs(mine - theirs) <= max(half, HALF_COST) and _is_then(
-            fill, group, telling, row["instrument"]
-        )
+        name = row["instrument"]
+        half = (began + filled) * telling.averages[name]  # that of `began` was told, too
+        is_same = abs(mine - theirs) <= max(half, HALF_COST)
+        is_same = is_same and _is_then(fill, group, telling, name)
         if is_one and is_same:
             found.append(_one(fill, group))
         else:

@@ -121,8 +121,7 @@ class RiskGate:
         self._write_error: str | None = None
         self._dirty = False
         self._written_ns = 0
-        self._exiting = False
-        self._is_whole = False
+        self._passes_halt = self._passes_size = False  # what an exit does just now
         self._look: Look | None = None
         self._looked_view: RiskView | None = None
         self._watch_losses = bool(self.limits.daily_loss or self.limits.drawdown)
@@ -168,7 +167,7 @@ class RiskGate:
             return self._pass_of(order.instrument, look).refusal(order, look)
         else:
             plan = self._plans_of(order.instrument).plain
-        is_way_out = (self._exiting or self._is_whole) and order.reduce_only
+        is_way_out = self._passes_size and order.reduce_only
         return plan.refusal(order, look, FLATTEN_PASSES if is_way_out else frozenset())
 
     def _plans_of(self, instrument: str) -> Plans:
@@ -186,7 +185,7 @@ class RiskGate:
     def _stopped(self, order: OrderFacts) -> Denial | None:
         """The refusals that hold whatever the order is."""
         halt = self._halt
-        if halt is not None and not (self._exiting and order.reduce_only):
+        if halt is not None and not (self._passes_halt and order.reduce_only):
             return self._count("HALTED", self._halt_message(halt), order.instrument)
         if order.strategy in self._faulted:
             return self._count(
@@ -406,22 +405,14 @@ class RiskGate:
         return frozenset(self.config.on_breach.split("+")) - {"halt"}
 
     @contextmanager
-    def exits(self) -> Iterator[None]:
-        """Within it reduce-only orders pass a halt, and what limits one order's size."""
-        self._exiting = True
+    def exits(self, *, halted: bool = True) -> Iterator[None]:
+        """Within it reduce-only orders pass what limits one order's size, and (`halted`) a halt."""
+        before = self._passes_halt, self._passes_size
+        self._passes_halt, self._passes_size = halted, True
         try:
             yield
         finally:
-            self._exiting = False
-
-    @contextmanager
-    def whole(self) -> Iterator[None]:
-        """Within it reduce-only orders pass what limits one order's size."""
-        self._is_whole = True
-        try:
-            yield
-        finally:
-            self._is_whole = False
+            self._passes_halt, self._passes_size = before
 
     def base_held(self, instrument: str, view: RiskView) -> Decimal | None:
         """Base units that the cash account of `instrument` has, with what fills of this run

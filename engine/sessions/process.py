@@ -254,7 +254,7 @@ class WatchedGate(RiskGate):
         if node is not None:
             node.market.keep()  # what the engine's book is at this moment
         denial = super().check(order, view)
-        if not self._exiting:  # a flatten passes whatever the book is
+        if not self._passes_halt:  # a flatten passes whatever the book is
             self.process.looked(order, denial, is_simulated=isinstance(view, SimView))
         return denial
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from nautilus_trader.model import OrderSide
-
-from fairlead.engine.orders.model import Role
 from tests.live.sharing import Sharing, SharingConfig
 
 
@@ -20,13 +17,4 @@ class Pinned(Sharing):
             if order.price.as_decimal() > ask and not order.is_pending_cancel:
                 self.cancel_order(order.client_order_id)
             return
-        price = max(ask - tick, bid + tick)
-        self.submit_order(
-            self.order_factory.limit(
-                self.name,
-                OrderSide.SELL,
-                self.round_quantity(self.name, size),
-                self.round_price(self.name, OrderSide.SELL, price),
-                tags=[Role.QUOTE.tag],
-            )
-        )
+        self._quote(size, max(ask - tick, bid + tick))

@@ -108,8 +108,9 @@ class Sharing(GuardedStrategy):
             return
         bid, ask = (self.cache.top_of_book(self.name)[i].as_decimal() for i in (0, 2))
         price = max(ask - self.cache.instrument(self.name).price_increment.as_decimal(), bid)
-        if price <= bid:
-            price = ask
+        self._quote(size, ask if price <= bid else price)
+
+    def _quote(self, size: str, price: Decimal) -> None:
         self.submit_order(
             self.order_factory.limit(
                 self.name,

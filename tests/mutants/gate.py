@@ -222,7 +222,10 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
         "halt-passed",
         RISK,
         "a halt refuses nothing",
-        one("if halt is not None and not (self._exiting", "if halt is None and not (self._exiting"),
+        one(
+            "if halt is not None and not (self._passes_halt",
+            "if halt is None and not (self._passes_halt",
+        ),
         T_GATE,
     ),
     mutant(

@@ -19,8 +19,7 @@ from nautilus_trader.trading import Strategy
 from fairlead.adapters.base.translate import dec, intent_of
 from fairlead.adapters.base.venue import VenueInstrument
 from fairlead.engine.orders.journal import Journal, JournalError
-from fairlead.engine.orders.journal_reads import JournaledOrder
-from fairlead.engine.orders.live import LiveOrder
+from fairlead.engine.orders.live import LiveOrder, new_order
 from fairlead.engine.orders.model import (
     Finding,
     Intent,
@@ -352,14 +351,4 @@ def _kind(event: Any) -> Any:
 
 
 def _new(intent: Intent, sent_ns: int) -> LiveOrder:
-    return LiveOrder(
-        JournaledOrder(
-            intent=intent,
-            state=OrderState.INTENDED,
-            venue_order_id=None,
-            filled=Decimal(0),
-            cost=Decimal(0),
-            cancel_requested=False,
-            ts_sent=sent_ns,
-        )
-    )
+    return LiveOrder(new_order(intent, sent_ns))

@@ -20,6 +20,7 @@ from fairlead.engine.kill.account import Markets
 from fairlead.engine.orders.files import AccountFiles
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.journal_reads import JournaledOrder
+from fairlead.engine.orders.live import new_order
 from fairlead.engine.orders.lock import AccountLock
 from fairlead.engine.orders.model import (
     Absent,
@@ -197,17 +198,7 @@ def _is_held(files: AccountFiles) -> bool:
 
 
 def _lost(intent: Intent, ts_sent: int) -> JournaledOrder:
-    from decimal import Decimal
-
-    return JournaledOrder(
-        intent=intent,
-        state=OrderState.UNKNOWN,
-        venue_order_id=None,
-        filled=Decimal(0),
-        cost=Decimal(0),
-        cancel_requested=False,
-        ts_sent=ts_sent,
-    )
+    return new_order(intent, ts_sent, OrderState.UNKNOWN)
 
 
 def _state(order: JournaledOrder) -> VenueOrder:

@@ -154,6 +154,23 @@ def test_cancelled_bracket_leaves_what_it_holds() -> None:
     assert run.gate.ledger.positions[str(IID)] == 1
 
 
+def test_what_is_on_its_way_when_its_bracket_is_cancelled_is_cancelled_too() -> None:
+    """It can't be before its first event; then, by the next look. An entry was executed without an
+    exit, and a stop stayed without its position."""
+
+    class Rash(Bracketed):
+        entry_at = 97.0
+
+        def later(self) -> None:
+            if self.books == 3:
+                self.cancel_bracket(self.entry.client_order_id)
+
+    run = backtest(run_of(Rash, [*FLAT, *[100.0] * 10, *[96.0] * 10]))
+    assert run.state.faults == []
+    assert run.orders == [("BUY", "LIMIT", "CANCELED")]
+    assert run.gate.ledger.positions[str(IID)] == 0
+
+
 def test_entry_that_waits_is_cancelled_and_ends() -> None:
     class Waiting(Bracketed):
         entry_at = 97.0

@@ -41,7 +41,7 @@ class Stopping(WindDown):
         core: Any = SimpleNamespace(
             id="S-1",
             strategy=strategy,
-            gate=SimpleNamespace(is_stopped=lambda *_: False, whole=nullcontext),
+            gate=SimpleNamespace(is_stopped=lambda *_: False, exits=lambda **_: nullcontext()),
             ready=lambda: SimpleNamespace(now_ns=lambda: 0),
             can_cancel=lambda _: True,
         )

@@ -146,3 +146,48 @@ def test_one_whose_cancel_takes_a_while_is_waited_for(
     bench.venue.cancel_answer = second_ends_it
     assert "not cancelled" not in flatten(MARKET, caplog)
     assert meeting.open_then == [set()]
+
+
+def test_one_that_is_being_cancelled_trades_still_though_no_list_has_it(
+    bench: Bench, flatten: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As at OceanEx: the account traded with itself."""
+    _rests(bench, "Q", "100.1")
+    meeting, looks = Meeting(bench), []
+
+    def begins(_: OrderRef) -> CancelAccepted:
+        was = bench.venue.book["VQ"]
+        bench.venue.book["VQ"] = msgspec.structs.replace(was, state=OrderState.CANCELLING)
+        return CancelAccepted()
+
+    async def listed(_: Any) -> list[Any]:
+        looks.append(1)
+        if len(looks) == 3:
+            was = bench.venue.book["VQ"]
+            bench.venue.book["VQ"] = msgspec.structs.replace(was, state=OrderState.CANCELED)
+        return [one for one in bench.venue.book.values() if one.state is OrderState.OPEN]
+
+    bench.venue.cancel_answer = begins
+    bench.venue.open_orders = listed  # type: ignore[method-assign]
+    flatten(MARKET, caplog)
+    assert meeting.open_then == [set()]
+
+
+def test_while_another_process_closes_a_run_sends_nothing_in_its_way(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.desk.adopt_journal()
+    Meeting(bench)
+    watched = Watched(bench, tmp_path)
+    watched.kill(STRATEGY, Action.FLATTEN)
+    assert watched.lock.take()
+    quote = intent("Q", strategy="S-2", side=Side.SELL, price=D("100.1"))
+    stop = msgspec.structs.replace(quote, role=Role.STOP, reduce_only=True)
+    bid = msgspec.structs.replace(quote, side=Side.BUY)
+    told: list[bool] = []
+
+    def look() -> None:
+        told.extend(watched.watch.killed(one) is not None for one in (quote, stop, bid))
+
+    watched.run(2.0, look, watched.lock.free, 20.0, look)
+    assert told == [True, False, False, False, False, False], "once it is closed, no more"

@@ -28,7 +28,7 @@ class Kept:
     def given_up_since(self, ts_ns: int, most: int) -> list[tuple[JournaledOrder, int]]:
         return [(order, order.ts_sent) for order in self.orders if order.ts_sent >= ts_ns][-most:]
 
-    def releases_given_up_since(self, ts_ns: int, most: int) -> list[tuple[JournaledOrder, int]]:
+    def releases_given_up_since(self, ts_ns: int, most: int) -> list[tuple[Intent, int, int]]:
         return []
 
 

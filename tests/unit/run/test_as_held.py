@@ -41,8 +41,8 @@ def held_at(
     cache = SimpleNamespace(instrument=lambda _: spot(NAME))
     found = []
     for one in secs:
-        gate = Gate(here)
-        held.settle(gate, cache, at(one), given)  # type: ignore[arg-type]
+        gate: Any = Gate(here)
+        held.settle(gate, cache, at(one), dict(given))
         found.append({name: size.normalize() for name, size in gate.held.items()})
     return found
 
