@@ -2,7 +2,8 @@
 
 An exit that meets an order of its own account closes nothing: a venue ends the one that takes, or
 lets the account trade with itself, for two fees. So those of the run that it could reach, of
-whatever strategy, go first; a book that changes meanwhile is looked at anew. It waits WAIT_NS at
+whatever strategy, go first: for a market order by MARGIN more than the book says, as the touch
+moves while it is on its way; a book that changes meanwhile is looked at anew. It waits WAIT_NS at
 most: a cancel whose answer is lost keeps no position open. With nothing in its way it goes at once.
 What comes into its way meanwhile is refused (`Ledger.waiting`), and it goes as large as what is
 held then. A refusal of the moment (`FOR_NOW`) is asked about again for AGAIN_MAX times; then it is
@@ -35,6 +36,7 @@ from fairlead.engine.risk.view import order_facts
 WAIT_NS = 3_000_000_000
 AGAIN_NS = 250_000_000
 AGAIN_MAX = 80  # 20 s
+MARGIN = Decimal("0.001")  # of the price
 MOMENTARY = FOR_NOW - {"KILL_SWITCH"}
 AT_ONCE = frozenset({"IOC", "FOK"})
 WITHDRAWN = "cancelled before it was sent, as it waited for the end of own orders in its way"
@@ -171,7 +173,10 @@ class Way:
         """The last price that it takes, None for any."""
         if exit_.kind != Kind.MARKET:
             return exit_.price
-        return self._core.ready().price_for(exit_.instrument, exit_.side, exit_.remaining)
+        price = self._core.ready().price_for(exit_.instrument, exit_.side, exit_.remaining)
+        if price is None:
+            return None
+        return price * (1 + MARGIN if exit_.side is Side.BUY else 1 - MARGIN)
 
     def _cancel(self, orders: Iterable[CountedOrder]) -> None:
         """By their own strategies; one that can't be just now is cancelled at a later look."""

@@ -101,7 +101,7 @@ def test_it_does_so_where_cancels_take_a_while() -> None:
     assert wait_ns == 700_000_000, "it was sent in the moment in which that was told"
 
 
-@pytest.mark.parametrize("rests_at", [0, 99.97])
+@pytest.mark.parametrize("rests_at", [0, 99.87])
 @pytest.mark.parametrize("how", ["close_all_positions", "a market order"])
 def test_an_exit_with_nothing_in_its_way_goes_at_once(how: str, rests_at: float) -> None:
     """Not an order that it does not reach."""
@@ -109,6 +109,12 @@ def test_an_exit_with_nothing_in_its_way_goes_at_once(how: str, rests_at: float)
     run = backtest(Run(cls, strategy_config(), steps=30), latency_ms=700)
     assert run.strategy.says == ["BUY 1.000000", "SELL 1.000000"]
     assert run.strategy.at["SELL 1.000000"] == 10 * SECOND + 700_000_000
+
+
+def test_the_touch_may_move_while_a_market_exit_is_on_its_way() -> None:
+    """0.1 % of the price beyond the last level that it takes, 99.99."""
+    run = backtest(Run(leaves(rests_at=99.90), strategy_config(), steps=30), latency_ms=700)
+    assert run.strategy.says == ["BUY 1.000000", "canceled", "SELL 1.000000"]
 
 
 def test_a_cancel_that_is_not_answered_keeps_no_position_open() -> None:
