@@ -162,6 +162,12 @@ class KillState:
         return kept + tuple(kill for kill in written if kill not in kept)
 
     @property
+    def was_empty(self) -> bool:
+        """Whether the last look found nothing at the folder's path, and nothing is in force in
+        this process, or flattened under it."""
+        return not (self._inode is not None or self._by_name or self._unwritten or self.flattened)
+
+    @property
     def without_file(self) -> tuple[Kill, ...]:
         """Those of `in_force` that no other process knows of."""
         return tuple(self._unwritten)

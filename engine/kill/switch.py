@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import clear_command
+from fairlead.engine.kill.absence import Absence
 from fairlead.engine.kill.state import FOLDER, Action, Kill, KillState, Scope
 
 # A backtest reaches no venue: an order may pass this long after the kill switch file came.
@@ -23,7 +24,7 @@ def kill_state(loaded: LoadedConfig) -> KillState:
 
 
 class KillSwitch:
-    """Looked at for each order: one `lstat` of the file and a `stat` of the kills' folder, 4 us.
+    """Looked at for each order: the file and the kills' folder, by one call of the system each.
 
     `path` is the file of `kill_switch_file`, `state` the durable kills; None turns either off.
     `lost` is why this run alone may create nothing more, whatever a person clears.
@@ -33,10 +34,8 @@ class KillSwitch:
     """
 
     __slots__ = (
+        "_absence",
         "_config",
-        "_look_every_ns",
-        "_looked_ns",
-        "_monotonic_ns",
         "_path",
         "lost",
         "path",
@@ -56,10 +55,13 @@ class KillSwitch:
         self.state = state
         self.lost: str | None = None
         self._config = config
-        self._path = os.fspath(path) if path is not None else None
-        self._look_every_ns = look_every_ns
-        self._looked_ns = -look_every_ns
-        self._monotonic_ns = monotonic_ns
+        self._path = None if path is None else os.fspath(path)
+        places = (path, None if state is None else state.folder)
+        self._absence = Absence(
+            *(one for one in places if one is not None),
+            trust_ns=look_every_ns,
+            monotonic_ns=monotonic_ns,
+        )
 
     def reason(self, strategy: str = "", instrument: str = "") -> str | None:
         """Why an order of this strategy and instrument id may not be created, or None: a kill is in
@@ -69,6 +71,8 @@ class KillSwitch:
         """
         if self.lost is not None:
             return self.lost
+        if (self.state is None or self.state.was_empty) and self._absence.is_sure():
+            return None  # as mostly
         if (found := self.by_file()) is not None:
             return found
         if self.state is None:
@@ -81,20 +85,15 @@ class KillSwitch:
 
     def by_file(self) -> str | None:
         """Why nothing at all may be created, by the file alone."""
-        return None if self._path is None else self._look(self._path)
-
-    def _look(self, path: str) -> str | None:
-        now_ns = self._monotonic_ns() if self._look_every_ns else 0
-        if now_ns - self._looked_ns < self._look_every_ns:
+        if self._path is None:
             return None
         try:
-            os.lstat(path)  # a link counts wherever it leads
+            os.lstat(self._path)  # a link counts wherever it leads
         except FileNotFoundError:
-            self._looked_ns = now_ns  # only a look that found nothing may be old
             return None
         except OSError as error:
-            return f"the kill switch file {path} can't be looked at ({error.strerror})"
-        return f"the kill switch file {path} exists; remove it to allow orders again"
+            return f"the kill switch file {self._path} can't be looked at ({error.strerror})"
+        return f"the kill switch file {self._path} exists; remove it to allow orders again"
 
     def engage(self, scope: Scope, action: Action, *, reason: str, by: str) -> Kill | None:
         """Put a durable kill in force, as a breached limit does; None where nothing is kept.

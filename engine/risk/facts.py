@@ -131,10 +131,13 @@ class Reference(msgspec.Struct, frozen=True, gc=False):
     ask: Decimal | None = None
     last: Decimal | None = None
     valid: bool = True
+    middle: Decimal | None = None  # where it was reckoned before
 
     @property
     def price(self) -> Decimal | None:
         """The middle of the book, or the last trade."""
+        if self.middle is not None:
+            return self.middle
         if self.bid is not None and self.ask is not None:
             return (self.bid + self.ask) / _TWO
         return self.last

@@ -148,7 +148,9 @@ class RiskGate:
                 return refused
         if self._over:
             self._drop_over(view.now_ns())
-        look = self._look_through(view)
+        look = self._look
+        if look is None or self._looked_view is not view:  # asked here, as it costs no call
+            look = self._look_through(view)
         look.begin(order)
         if self._watch_losses and self.books.equity.is_open:
             self.books.equity.roll(look.now_ns)

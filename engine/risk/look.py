@@ -107,7 +107,8 @@ class Look:
         """Read once what the checks of `order` share, and note the market's price: of whatever is
         held, too, where a limit, or an account's margin, is on their sum."""
         self.now_ns = self._view.now_ns()
-        others = [held for held in self._ledger.exposure.held if held != order.instrument]
+        every = self._ledger.exposure.held
+        others = [held for held in every if held != order.instrument] if every else ()
         if others and (self._is_summed or self._is_on_margin(order.instrument)):
             for held in others:
                 self.read(held)

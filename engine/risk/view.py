@@ -17,7 +17,7 @@ from nautilus_trader.model import (
 )
 
 from fairlead.engine import currencies
-from fairlead.engine.orders.model import REDUCE_TAG, Kind, Side, role_of
+from fairlead.engine.orders.model import REDUCE_TAG, Kind, Role, Side, role_of
 from fairlead.engine.orders.trigger import first_fire
 from fairlead.engine.risk.facts import (
     Funds,
@@ -92,8 +92,10 @@ def order_facts(order: Any) -> OrderFacts:
 
 def _limit_facts(order: Any) -> OrderFacts:
     """Of a limit order that stands for itself, as most do: `_any_facts` without what it lacks."""
-    tags = order.tags
-    reduce_only = order.is_reduce_only or (tags is not None and REDUCE_TAG in tags)
+    tags, role, reduce_only = order.tags, Role.NONE, order.is_reduce_only
+    if tags is not None or reduce_only:
+        reduce_only = reduce_only or REDUCE_TAG in tags
+        role = role_of(tags, reduce_only=reduce_only)
     return OrderFacts(
         client_order_id=str(order.client_order_id),
         strategy=str(order.strategy_id),
@@ -105,7 +107,7 @@ def _limit_facts(order: Any) -> OrderFacts:
         time_in_force=_TIFS[order.time_in_force],
         post_only=order.is_post_only,
         reduce_only=reduce_only,
-        role=role_of(tags, reduce_only=reduce_only),
+        role=role,
         quote_quantity=order.is_quote_quantity,
     )
 
@@ -249,7 +251,7 @@ class NautilusView(GateView):
         self._funds: dict[str, _Reading] = {}  # by instrument
         self._moves = 0
         self._now = 0  # when the order that is looked at began to be
-        self._touches: dict[str, tuple[Any, Any, tuple[Decimal, Decimal]]] = {}
+        self._touches: dict[str, tuple[Any, Any, tuple[Decimal, Decimal, Decimal]]] = {}
         self._venues: dict[str, Any] = {}
         self._ids: dict[str, InstrumentId] = {}
         # By instrument: when it was read, its ts_init, its facts
@@ -321,17 +323,18 @@ class NautilusView(GateView):
         if top is None:
             reference = Reference("book", ts_ns, valid=False)
         else:
-            bid, ask = self._decimals(instrument, top[0], top[2])
-            reference = Reference("book", ts_ns, bid, ask, None, bid < ask)
+            bid, ask, middle = self._decimals(instrument, top[0], top[2])
+            reference = Reference("book", ts_ns, bid, ask, None, bid < ask, middle)
         self._tops[instrument] = (updates, reference)
         return reference
 
-    def _decimals(self, instrument: str, bid: Any, ask: Any) -> tuple[Decimal, Decimal]:
-        """The touch as decimals; a price that is still the same is not converted again."""
+    def _decimals(self, instrument: str, bid: Any, ask: Any) -> tuple[Decimal, Decimal, Decimal]:
+        """The touch and its middle; prices that are still the same are not converted again."""
         known = self._touches.get(instrument)
         if known is not None and known[0] == bid and known[1] == ask:
             return known[2]
-        found = (bid.as_decimal(), ask.as_decimal())
+        low, high = bid.as_decimal(), ask.as_decimal()
+        found = (low, high, (low + high) / 2)
         self._touches[instrument] = (bid, ask, found)
         return found
 
