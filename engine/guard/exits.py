@@ -20,6 +20,8 @@ from fairlead.engine.guard.core import Core
 from fairlead.engine.guard.patience import Patience
 from fairlead.engine.guard.rounding import round_quantity
 from fairlead.engine.guard.stop import Stop
+from fairlead.engine.kill.bare import DUST, Bare
+from fairlead.engine.kill.state import Kill
 from fairlead.engine.orders.model import Kind, Role, Side, protects, with_role
 from fairlead.engine.risk.facts import CountedOrder
 from fairlead.engine.risk.view import order_facts
@@ -93,6 +95,8 @@ class Exits:
         # took, and the last that it did not, by instrument
         self._took_ns: dict[InstrumentId, int] = {}
         self._refused_ns: dict[InstrumentId, int] = {}
+        # Of a simulation: the stop that a kill took, the kill, and when
+        self._killed: dict[InstrumentId, tuple[Any, Kill, int]] = {}
 
     def close(
         self,
@@ -231,6 +235,39 @@ class Exits:
         return (bool(sent) or was_refused) and all(
             order.status.name in NEVER_TAKEN for order in sent
         )
+
+    def killed(self, instrument_id: InstrumentId, kill: Kill | None) -> None:
+        """Of a simulation, which no journal tells: the kill is about to cancel all that is open."""
+        held = self._core.own_position(str(instrument_id))
+        for order in self._stops(instrument_id, held) if kill is not None else ():
+            now_ns = self._core.clock().timestamp_ns()
+            self._killed[instrument_id] = order, kill, now_ns
+
+    def bare(self) -> Iterator[Bare]:
+        """Positions whose stop such a kill took, until they are over or another stop lives."""
+        held, strategy = self.held(), self._core.strategy
+        for name, (stop, kill, ts_ns) in list(self._killed.items()):
+            quantity = held.get(name, Decimal(0))
+            mine: dict[str, Any] = {"instrument_id": name, "strategy_id": strategy.strategy_id}
+            since = [p.ts_opened for p in strategy.cache.positions_open(**mine)]
+            dust = stop.quantity.as_decimal() * DUST
+            if abs(quantity) <= dust or min(since, default=ts_ns) > ts_ns:
+                del self._killed[name]
+            elif not any(self._stops(name, quantity)):
+                yield Bare(
+                    strategy=self._core.id,
+                    instrument=str(name),
+                    quantity=quantity,
+                    stop=str(stop.client_order_id),
+                    kill=kill,
+                )
+
+    def _stops(self, instrument_id: InstrumentId, held: Decimal) -> Iterator[Any]:
+        """Those that live, of what is held."""
+        for order in self._core.working() if held else ():
+            is_its = order.instrument_id == instrument_id and _protects(order)
+            if is_its and (order.side == OrderSide.SELL) is (held > 0):
+                yield order
 
     def forgotten(self, order: Any) -> None:
         """An order that is over is about to leave NautilusTrader's cache."""

@@ -40,8 +40,8 @@ class Bare(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return (
-            f"{self.strategy} holds {self.quantity:f} of {self.instrument} without a stop: "
-            f"{self.stop} was cancelled by the kill of {self.kill.scope}"
+            f"{self.strategy} holds {self.quantity.normalize():f} of {self.instrument} without a "
+            f"stop: {self.stop} was cancelled by the kill of {self.kill.scope}"
         )
 
 

@@ -24,6 +24,7 @@ from fairlead.engine.kill.state import Action, Kill
 from fairlead.engine.kill.sweep import Sweep, SweptOrder
 from fairlead.engine.kill.switch import kill_state
 from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.lock import holder_of
 from fairlead.engine.orders.model import VenueUnavailable
 from fairlead.engine.secrets import SecretError
 
@@ -117,14 +118,14 @@ async def kill_venues(
     then is left.
     """
     keys = covered(loaded, kill)
-    works = [VenueKill(loaded, key, kill, reach, since_ns, timeout_secs, tell) for key in keys]
-    for work in works:
-        work.begun_ns = begun_ns
+    works = [
+        VenueKill(loaded, key, kill, reach, since_ns, timeout_secs, tell, begun_ns) for key in keys
+    ]
     return list(await asyncio.gather(*(work.run() for work in works)))
 
 
 class VenueKill:
-    """One venue account of the config."""
+    """One venue account of the config. What was done before `begun_ns` was not for this command."""
 
     def __init__(
         self,
@@ -135,6 +136,7 @@ class VenueKill:
         since_ns: int,
         timeout_secs: float,
         tell: Callable[[str], None],
+        begun_ns: int = 0,
     ) -> None:
         self._loaded = loaded
         self._key = key
@@ -145,7 +147,7 @@ class VenueKill:
         self._tell = tell
         self._venue = loaded.config.venues[key]
         self._path = account_files(loaded, key).journal
-        self.begun_ns = 0  # what was done before this was not for this command
+        self._begun_ns = begun_ns
         self._held: list[SweptOrder] | None = None  # ended by this command
         self._deadline = 0.0  # of the loop's clock
         self._late = ""  # what is not done yet, should the time be over now; empty: all is
@@ -172,10 +174,22 @@ class VenueKill:
             self._end_held()
             self._see_aftermath()
             self._count_unbooked()
+        self._tell_paper()
         self._tell_left()
         if self._kill.action is Action.FLATTEN and self.report.problem and not self.report.closed:
             self._tell_positions()
         return self.report
+
+    def _paper_run(self) -> int | None:
+        """The process of the paper run that is up and that the kill covers, if any."""
+        return holder_of(account_files(self._loaded, self._key, paper=True).lock)
+
+    def _tell_paper(self) -> None:
+        if (pid := self._paper_run()) is not None:
+            self._tell(
+                f"{self._key}: the paper run that is up (process {pid}) cancels its simulated "
+                "orders itself, stops too; what it holds stays: a kill closes no simulated position"
+            )
 
     async def _work(self) -> None:
         """Never raises."""
@@ -233,7 +247,7 @@ class VenueKill:
         if not self._path.exists():
             return
         # The run may have acted before the command knew that its kill was durable
-        since_ns = max(self._kill.ts_ns, self.begun_ns)
+        since_ns = max(self._kill.ts_ns, self._begun_ns)
         gone = {one.client_order_id: one.state for one in self.report.orders if not one.is_left}
         kills = {self._kill, *kill_state(self._loaded).in_force()}
 
@@ -371,6 +385,11 @@ class VenueKill:
                 f"{self._key}: {hidden}: those of this journal were asked for by id; one from "
                 "elsewhere (by hand, another state folder) may be open, and nobody looked for it"
             )
+        elif self._paper_run() is not None:
+            self._tell(
+                f"{self._key}: {hidden}, and the paper run made none there: one from elsewhere (by "
+                "hand, another state folder) may be open, and nobody looked for it"
+            )
         else:
             self._fail(
                 f"STOPS-UNLISTED: {hidden}, and there is no journal {self._path} that names any: "
@@ -439,7 +458,14 @@ class VenueKill:
         """
         if self._path.exists():
             return True
-        if self._kill.action is Action.FLATTEN:
+        if self._kill.action is not Action.FLATTEN:
+            return False
+        if self._paper_run() is not None:
+            self._fail(
+                "NOTHING WAS CLOSED: what is up is a paper run, whose positions are simulated, and "
+                f"account {self._venue.account} was never traded live in this state_dir"
+            )
+        else:
             self._fail(
                 f"NOTHING WAS CLOSED: there is no journal {self._path}, so no position of account "
                 f"{self._venue.account} is known. Is it the right config, and its state_dir? "

@@ -571,6 +571,7 @@ class KillWatch:
             named = {order.instrument_id for order in orders}
             for name in sorted(named, key=str):
                 if self._rank(mine, str(name)) >= Action.CANCEL.rank:
+                    strategy._guard.exits.killed(name, self._state.of_order(mine, str(name)))
                     strategy._guard.cancel_all_orders(name)
 
 

@@ -12,6 +12,7 @@ import pytest
 from fairlead.engine.errors import Exit
 from tests.live.desk import Desk
 from tests.live.stopped_once import once
+from tests.support.page import OBSERVE, PageOf
 from tests.support.processes import command, wait_for
 
 pytestmark = pytest.mark.slow
@@ -50,3 +51,26 @@ def test_what_no_file_has_of_a_paper_run_is_unknown_and_not_none(desk: Desk) -> 
         assert text.endswith("was killed, and what it did is in no file")
     died_with_it = told("orders", config, "--mode", "paper")
     assert died_with_it == (Exit.OK, "no order is open")
+
+
+def test_a_paper_run_that_a_kill_left_without_its_stop_is_told_of_paper(desk: Desk) -> None:
+    """The kill's word, and then the run's, that trades on after the clear."""
+    config = once(desk, PAPER + OBSERVE)
+    process = desk.start("paper", config)
+    page = PageOf(desk.log, desk.folder / "state")
+    wait_for(lambda: len(page.get("orders")) == 1, "a stop under what is held")
+    killed = command("kill", "all", "--action", "flatten", "--config", str(config))
+    lines = killed.stdout.splitlines()
+    assert killed.returncode == Exit.UNRESOLVED, killed.stdout + killed.stderr
+    assert not [line for line in lines if "no journal" in line], killed.stdout
+    paper = f"oceanex: the paper run that is up (process {process.pid}) cancels its simulated"
+    assert any(line.startswith(paper) for line in lines), killed.stdout
+    assert any("NOTHING WAS CLOSED: what is up is a paper run" in line for line in lines)
+    wait_for(lambda: "NO-STOP" in told("status", config)[1], "it to be told beside the kill")
+    cleared = command("kill", "all", "--clear", "--reason", "x", "--config", str(config))
+    assert cleared.returncode == Exit.OK, cleared.stdout + cleared.stderr
+    wait_for(lambda: "KILLED" not in told("status", config)[1], "the run to have heard of it")
+    code, text = told("status", config)
+    assert (code, "NO-STOP" in text) == (Exit.KILLED, True), text
+    assert "S-1 holds 0.000999 of BTC_USDT.OCEANEX without a stop" in text
+    desk.stop(process)

@@ -102,8 +102,12 @@ def _flattened(sources: Sources) -> Iterator[Wrong]:
 
 
 def _bare(sources: Sources) -> Iterator[Wrong]:
-    if sources.kills is None or not sources.is_real or sources.state() != "running":
+    if sources.kills is None or sources.state() != "running":
         return  # a journal is closed before the run is over
+    if not sources.is_real and sources.parts is not None:
+        for strategy in sources.parts.strategies:
+            yield from map(of_bare, strategy._guard.exits.bare())
+        return
     in_force = sources.kills.in_force()
     for account in sources.accounts:
         if account.desk is None:  # it is not recovered yet
