@@ -238,8 +238,9 @@ class Exits:
 
     def killed(self, instrument_id: InstrumentId, kill: Kill | None) -> None:
         """Of a simulation, which no journal tells: the kill is about to cancel all that is open."""
-        held = self._core.own_position(str(instrument_id))
-        for order in self._stops(instrument_id, held) if kill is not None else ():
+        if kill is None:
+            return
+        for order in self._stops(instrument_id, self._core.own_position(str(instrument_id))):
             now_ns = self._core.clock().timestamp_ns()
             self._killed[instrument_id] = order, kill, now_ns
 

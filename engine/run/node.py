@@ -308,7 +308,7 @@ class NodeRun:
             watching.append(self._accounts.watch(self._switch, self.status))
         if self._traits.trades:
             assembly.parts.run_state.on_fill = self._shown.hears(self._marks.filled)
-            names = self.loaded.config.instruments
+            names = [*self.loaded.config.instruments, *assembly.held]
             watching.append(watch_cache(self._marks, cache, names, time.time_ns))
         watching += [t.watch() for t in self.trading if isinstance(t, NativeAccount)]
         execution, parts = self.loaded.config.execution, assembly.parts

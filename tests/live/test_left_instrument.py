@@ -4,10 +4,13 @@ summary, report and tables, and parity leaves it out and says so."""
 from __future__ import annotations
 
 import json
+import time
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from fairlead.engine.research.marks import LOOK_SECS
 from fairlead.engine.research.report import report
 from fairlead.engine.research.runs import Run, newest
 from tests.live.desk import Desk
@@ -60,6 +63,8 @@ def test_a_report_has_its_executions_too(desk: Desk) -> None:
     before = desk.position()
     meet(desk, told["price"], "0.001")
     wait_for(lambda: desk.position() > before, "its fill")
+    until = time.monotonic() + 3 * LOOK_SECS
+    wait_for(lambda: time.monotonic() > until, "the market to be looked at")
     assert desk.stop(process) == 0, desk.log.read_text()[-2000:]
     kept = Run.at(next(newest(desk.folder / "state")))
     (traded,) = (one for one in report(kept)["execution"] if one["fills"])
@@ -68,3 +73,17 @@ def test_a_report_has_its_executions_too(desk: Desk) -> None:
     (fill,) = kept.rows("fills")
     assert fill["moved"] is not None
     assert kept.rows("positions")
+    _one_figure(kept)
+
+
+def _one_figure(kept: Run) -> None:
+    """What the report has won is the summary's net without what was held at the start, which the
+    report has in `kept`; and it is looked at all the while, as the rest is."""
+    summed = kept.summary["instruments"]
+    held = sum(Decimal(one["opening_gain"]) for one in summed)
+    assert held, "something was held at the start"
+    equity = kept.rows("equity")
+    assert Decimal(equity[-1]["pnl"]) == Decimal(kept.summary["net"]["USDT"]) - held
+    seen = {one["instrument"] for one in kept.rows("marks")}
+    assert seen == {one["instrument"] for one in summed}
+    assert len(equity) > 1, "a curve, and not its end alone"
