@@ -17,6 +17,7 @@ import msgspec
 
 from fairlead.engine.kill.records import KILL_SUBJECT, KillRecord, kill_notes
 from fairlead.engine.kill.state import Action, Kill
+from fairlead.engine.orders.files import files_of
 from fairlead.engine.orders.journal import Journal, JournaledOrder, JournalError
 from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.orders.model import Intent, OrderState, Side
@@ -130,14 +131,25 @@ def lost_stops(
         return list(_lost(journal, venue, account, _windows(journal, in_force), asked))
 
 
-def kill_that_took(journal: Journal, order: JournaledOrder) -> Kill | None:
-    """The kill by which an order was cancelled, of those that the journal has: they are its
-    account's. Raises JournalError."""
-    intent = order.intent
-    if order.state is not OrderState.CANCELED or intent.strategy == KILL_STRATEGY:
+def kill_that_took(
+    journal: Journal, order: JournaledOrder, in_force: Collection[Kill]
+) -> Kill | None:
+    """The kill by which an order was cancelled, or is to be: of those that the journal has, which
+    are its account's, and those `in_force`, which may be in no journal yet. Raises JournalError."""
+    intent, is_over = order.intent, order.state.is_terminal
+    if (is_over and order.state is not OrderState.CANCELED) or intent.strategy == KILL_STRATEGY:
         return None
+    venue = intent.instrument.rpartition(".")[2].lower()
+    account = files_of(journal.path).name.removeprefix(f"{venue}-")
+    mine = [
+        kill
+        for kill in in_force
+        if kill.scope.covers(strategy=intent.strategy, venue=venue, account=account)
+    ]
+    if not is_over:
+        return next(filter(_cancels, mine), None)
     end = _end(journal, intent.client_order_id)
-    for window in _windows(journal, ()):
+    for window in _windows(journal, mine):
         scope = window.kill.scope
         is_its = scope.kind != "strategy" or scope.key == intent.strategy
         if is_its and window.took(intent, end):

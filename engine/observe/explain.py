@@ -18,6 +18,7 @@ import msgspec
 from fairlead.engine.brackets.story import BracketStory, bracket_of
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.kill.bare import kill_that_took
+from fairlead.engine.kill.state import FOLDER, KillState
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.orders.model import Intent
@@ -102,8 +103,10 @@ def _story(journal: Journal, cid: str, raw: Path | None) -> Story:
         first = min(intent.ts_init or records[0][1], records[0][1])
         names = (cid, *venue_ids)
         lines += _wire(raw, names, first - WIRE_MARGIN_NS, records[-1][1] + WIRE_MARGIN_NS)
-    if (kill := kill_that_took(journal, order)) is not None:
-        lines.append(Line(kill.ts_ns, "signal", f"{kill}; it cancels this order"))
+    in_force = KillState(journal.path.parent / FOLDER).in_force()
+    if (kill := kill_that_took(journal, order, in_force)) is not None:
+        yet = "" if order.state.is_terminal else ", and its end is not in the journal yet"
+        lines.append(Line(kill.ts_ns, "signal", f"{kill}; it cancels this order{yet}"))
     lines.sort(key=lambda line: line.ts_ns)
     return Story(
         client_order_id=cid,

@@ -16,6 +16,8 @@ from tests.support.processes import PATIENCE_SECS, command, wait_for
 
 pytestmark = pytest.mark.slow
 HELD = "0.000999"  # less the buyer's fee
+PAPER = '\n[simulated]\nbalances = ["5000 USDT"]\n'
+KILL_PAGE = Path(__file__).parents[2] / "docs" / "kill.md"
 
 
 @pytest.fixture
@@ -130,3 +132,19 @@ def test_the_page_tells_it_until_the_position_is_over(desk: Desk) -> None:
     killed(config, "--action", "flatten")
     wait_for(lambda: "NO-STOP" not in page.wrong(), "the position to be over")
     assert desk.stop(process) == Exit.KILLED
+
+
+@pytest.mark.parametrize("verb", ["live", "paper"])
+def test_a_run_that_finds_the_file_ends_with_exit_8(desk: Desk, verb: str) -> None:
+    """And says so from its start on."""
+    config = once(desk, PAPER if verb == "paper" else "")
+    file = desk.folder / "state" / "KILL"
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
+    process = desk.start(verb, config)
+    wait_for(lambda: f"the kill switch file {file} exists" in desk.log.read_text(), "it to be told")
+    wait_for(lambda: "KILLED" in status(config), "status to tell it")
+    assert desk.stop(process) == Exit.KILLED
+    assert command("kill", "--status", "--config", str(config)).returncode == Exit.KILLED
+    page = " ".join(KILL_PAGE.read_text().split())
+    assert "a run that ends while the file is there ends with exit code 8" in page

@@ -14,7 +14,7 @@ import pytest
 from fairlead.engine.kill import bare
 from fairlead.engine.kill.bare import BareLook, bare_positions
 from fairlead.engine.kill.records import KILL_SUBJECT, KillRecord, note
-from fairlead.engine.kill.state import ALL, Action, Cleared, Kill, Scope
+from fairlead.engine.kill.state import ALL, FOLDER, Action, Cleared, Kill, KillState, Scope
 from fairlead.engine.observe.explain import explain
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.live import KILL_STRATEGY
@@ -202,6 +202,34 @@ def test_the_story_of_an_order_that_a_kill_took_names_the_kill(
     (signal,) = [one.text for one in lines if one.source == "signal"]
     assert signal.startswith("a flatten closes: SELL 1")
     assert "the risk gate approves it" not in signal
+
+
+@pytest.mark.parametrize(
+    ("scope", "is_its"),
+    [(ALL, True), (Scope("venue", "oceanex"), True), (Scope("venue", "poloniex"), False)],
+)
+def test_the_story_of_an_order_names_a_kill_that_no_journal_has(
+    tmp_path: Path, scope: Scope, is_its: bool
+) -> None:
+    """Of a run that hangs, or died: the command has it in force by a file alone."""
+    story = Story(tmp_path / "oceanex-main.journal.sqlite")
+    with closing(story.journal):
+        stop, early = story.bought(), story.order(Role.QUOTE, Side.BUY)
+        story.cancelled(early)
+        story.now += SECOND
+        state = KillState(tmp_path / FOLDER, now_ns=lambda: story.now)
+        kill = state.engage(scope, Action.CANCEL, reason="r", by="x")
+
+        def told(order: Intent) -> list[str]:
+            found = explain(order.client_order_id, [story.journal.path], None)
+            return [one.text for one in found.lines if "it cancels this order" in one.text]
+
+        yet = f"{kill}; it cancels this order, and its end is not in the journal yet"
+        assert told(stop) == [yet] * is_its
+        story.now += SECOND
+        story.cancelled(stop)
+        assert told(stop) == [f"{kill}; it cancels this order"] * is_its
+        assert told(early) == []
 
 
 def test_a_halt_that_grew_to_a_cancel_took_it(story: Story) -> None:
