@@ -30,6 +30,7 @@ from fairlead.engine.kill.way import could_meet
 from fairlead.engine.orders import permit
 from fairlead.engine.orders.desk import OrderDesk
 from fairlead.engine.orders.journal import JournalError
+from fairlead.engine.orders.journal_reads import Position
 from fairlead.engine.orders.live import KILL_STRATEGY, LiveOrder
 from fairlead.engine.orders.lock import FlattenLock
 from fairlead.engine.orders.model import Intent, Side
@@ -120,6 +121,7 @@ class KillWatch:
         self._was_breach = False  # a broken loss limit asks to flatten
         self._too_small: dict[str, dict[str, Decimal]] = {}  # by venue and instrument: what stays
         self._gone: set[tuple[str, str]] = set()  # of whom what is held was told
+        self._held: dict[str, tuple[int, list[Position]]] = {}  # by venue, at which record
         self._asked: dict[str, float] = {}  # client order id -> when its cancel was asked for
         self._acting: dict[str, asyncio.Task[None]] = {}
         self._paper_at = 0.0
@@ -329,7 +331,7 @@ class KillWatch:
         for trading in self._trading:
             if trading.venue not in self._ready:
                 continue
-            for one in trading.journal.positions():
+            for one in self._positions(trading):
                 key = one.strategy, one.instrument
                 if not one.quantity or key in self._gone or not self._is_gone(one.strategy):
                     continue
@@ -397,6 +399,14 @@ class KillWatch:
 
     # -- flatten -------------------------------------------------------------------------------
 
+    def _positions(self, trading: TradedAccount) -> list[Position]:
+        """By the journal, read again once that has moved. Raises JournalError."""
+        newest = trading.journal.newest()
+        known = self._held.get(trading.venue)
+        if known is None or known[0] != newest:
+            known = self._held[trading.venue] = newest, trading.journal.positions()
+        return known[1]
+
     def _covers(self, trading: TradedAccount) -> Callable[[str], bool]:
         name = self._loaded.config.venues[trading.venue.lower()].instruments[0]
         return lambda strategy: self._rank(strategy, name) >= Action.FLATTEN.rank
@@ -409,7 +419,7 @@ class KillWatch:
             return None
         if now < self._ready[venue] or self._is_closing(trading):
             return None
-        positions, covers = trading.journal.positions(), self._covers(trading)
+        positions, covers = self._positions(trading), self._covers(trading)
         covered = frozenset(one.strategy for one in positions if covers(one.strategy))
         rest = self._too_small.get(venue, {})
         if not any(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import takewhile
 from typing import Any
@@ -130,21 +130,23 @@ def limits(row: Row) -> set[Decimal]:
 
 
 def _of_order(row: Row, tape: _Tape, reach_ns: int, half: Decimal) -> tuple[list[Print], bool]:
-    found, left, lacks = list[Print](), list[Row](), False
+    found, lacks, sums, left = list[Print](), False, list[tuple[Row, Decimal]](), list[Row]()
     filled = ZERO
     for fill in row["fills"]:
         is_sum = merged.is_sum(fill, filled)
         filled += Decimal(fill["quantity"])
         if is_sum:
-            taken = _by_sum(row, fill, tape, reach_ns, max(half * filled, merged.HALF_COST))
-            found += taken
-            lacks = lacks or (not taken and not _may_have_made(row, fill))
-        elif fill["liquidity"] != "MAKER" and not _take(row, fill, tape, reach_ns, found):
+            sums.append((fill, filled))
+        elif fill["liquidity"] != "MAKER" and not _by_id(row, fill, tape, found):
             left.append(fill)
     for fills in _by_price(left).values():
-        taken = _as_one(row, fills, tape, reach_ns)
+        taken, is_all = _at_price(row, fills, tape, reach_ns)
         found += taken
-        lacks = lacks or (not taken and not all(_may_have_made(row, fill) for fill in fills))
+        lacks = lacks or not is_all
+    for fill, until in sums:
+        taken = _by_sum(row, fill, tape, reach_ns, max(half * until, merged.HALF_COST))
+        found += taken
+        lacks = lacks or (not taken and not _may_have_made(row, fill))
     return found, lacks
 
 
@@ -156,19 +158,48 @@ def _span(row: Row, fill: Row, reach_ns: int) -> tuple[int, int]:
     return sent_at(row), fill["ts_event"] + reach_ns
 
 
-def _take(row: Row, fill: Row, tape: _Tape, reach_ns: int, found: list[Print]) -> bool:
-    """Whether the one print of an execution is known: its own, or that of who met it at rest."""
-    price, size = Decimal(fill["price"]), Decimal(fill["quantity"])
+def _by_id(row: Row, fill: Row, tape: _Tape, found: list[Print]) -> bool:
+    """Whether the venue's id names the print of an execution: its own, or that of who met it at
+    rest."""
     known = tape.by_id(str(fill["trade_id"]))
-    if known is not None and (known[1].price, known[1].size) == (price, size):
-        if known[1].side != OPPOSITE[row["side"]]:
-            found += tape.use([known[0]])
-        return True
+    terms = Decimal(fill["price"]), Decimal(fill["quantity"])
+    if known is None or (known[1].price, known[1].size) != terms:
+        return False
+    if known[1].side != OPPOSITE[row["side"]]:
+        found += tape.use([known[0]])
+    return True
+
+
+def _at_price(
+    row: Row, fills: Sequence[Row], tape: _Tape, reach_ns: int
+) -> tuple[list[Print], bool]:
+    """The prints of what one price gave an order, and whether that is all: one of each execution,
+    else one of all together, else of those that have one, and one of the rest."""
+    own = dict[int, int]()  # by execution, its print
+    for number, fill in enumerate(fills):
+        size = Decimal(fill["quantity"])
+        at = _printed(row, fill, size, tape, reach_ns, own.values())
+        if at is not None:
+            own[number] = at
+    if len(own) == len(fills):
+        return tape.use(own.values()), True
+    if whole := _as_one(row, fills, tape, reach_ns):
+        return whole, True
+    found = tape.use(own.values())
+    left = [fill for number, fill in enumerate(fills) if number not in own]
+    rest = _as_one(row, left, tape, reach_ns)
+    is_all = bool(rest) or all(_may_have_made(row, fill) for fill in left)
+    return [*found, *rest], is_all
+
+
+def _printed(
+    row: Row, fill: Row, size: Decimal, tape: _Tape, reach_ns: int, apart: Container[int] = ()
+) -> int | None:
+    price = Decimal(fill["price"])
     for at, one in tape.between(_span(row, fill, reach_ns), row["side"]):
-        if (one.price, one.size) == (price, size):
-            found += tape.use([at])
-            return True
-    return False
+        if (one.price, one.size) == (price, size) and at not in apart:
+            return at
+    return None
 
 
 def _is_within(price: Decimal, row: Row) -> bool:
@@ -188,10 +219,8 @@ def _by_price(fills: Iterable[Row]) -> dict[Decimal, list[Row]]:
 def _as_one(row: Row, fills: Sequence[Row], tape: _Tape, reach_ns: int) -> list[Print]:
     """The print of all that one price gave an order, which met several there."""
     size = sum((Decimal(fill["quantity"]) for fill in fills), ZERO)
-    for at, one in tape.between(_span(row, fills[-1], reach_ns), row["side"]):
-        if (one.price, one.size) == (Decimal(fills[0]["price"]), size):
-            return tape.use([at])
-    return []
+    at = _printed(row, fills[-1], size, tape, reach_ns)
+    return [] if at is None else tape.use([at])
 
 
 def _by_sum(row: Row, fill: Row, tape: _Tape, reach_ns: int, most: Decimal) -> list[Print]:

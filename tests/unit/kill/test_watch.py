@@ -468,3 +468,24 @@ def test_a_kill_by_the_file_is_told_and_is_what_the_run_ends_by(
     watched.run((tmp_path / "KILL").touch, 2.0, came, 1.0)
     assert caplog.text.count("is gone: orders go on") == 1
     assert watched.watch.everything() is None
+
+
+def test_what_is_held_is_read_once_the_journal_has_moved(
+    bench: Bench,
+    watched: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Ten looks a second for as long as a loss limit is broken."""
+    assert bench.journal is not None
+    read, reads = bench.journal.positions, []
+    monkeypatch.setattr(bench.journal, "positions", lambda: reads.append(1) or read())
+    _loss_limit_breaks(watched)
+
+    def still() -> None:
+        assert len(reads) == 1
+        _hold(bench, "A", "0.5")
+
+    watched.run(5.0, still, 5.0)
+    assert "a loss limit is broken: closing 0.5" in caplog.text
+    assert _held(bench) == {}

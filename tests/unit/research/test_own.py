@@ -115,6 +115,19 @@ def test_what_met_several_at_one_price_is_one_trade() -> None:
     assert found([mine], sold("1", "0.5", "100", 1.02)) == {"A": ["1"]}
 
 
+def test_anothers_trade_of_one_parts_size_is_not_taken_for_that_part() -> None:
+    """Where one print is of several executions: else it counted as another's, and was taken twice
+    in a replay."""
+    mine = order("A", "SELL", fill("0.2", "100", 1.1), fill("0.3", "100", 1.1))
+    other = sold("other", "0.2", "100", 1.01)
+    whole = sold("1", "0.5", "100", 1.02)
+    assert found([mine], other, whole) == {"A": ["1"]}
+    assert unfound([mine], other, whole) == []
+    each = [sold("2", "0.2", "100", 1.02), sold("3", "0.3", "100", 1.02)]
+    assert found([mine], sold("other", "0.5", "100", 1.01), *each) == {"A": ["2", "3"]}
+    assert unfound([mine], other) == ["A"]
+
+
 def test_where_no_trades_are_recorded_none_is_missing() -> None:
     assert unfound([order("A", "SELL", fill("0.5", "100", 1.1))]) == []
 
