@@ -23,7 +23,7 @@ from fairlead.engine.orders.cancels import Cancels
 from fairlead.engine.orders.held import Held, HeldSettings
 from fairlead.engine.orders.journal import Journal, JournaledOrder, JournalError
 from fairlead.engine.orders.late import GivenUp, Late, LateLook
-from fairlead.engine.orders.live import STOP_KINDS, DeskSettings, LiveOrder
+from fairlead.engine.orders.live import DeskSettings, LiveOrder
 from fairlead.engine.orders.missing import Missing
 from fairlead.engine.orders.model import (
     Capabilities,
@@ -132,14 +132,8 @@ class OrderDesk:
         return self._given_up.orders()
 
     def may_turn_up_unnamed(self) -> list[LiveOrder]:
-        """Of those the ones that the venue could show without our id.
-
-        Where it keeps the id only a stop, which stands under an id of its own once it has fired.
-        """
-        orders = self._given_up.orders()
-        if self._shared.can.client_order_ids:
-            return [order for order in orders if order.intent.kind in STOP_KINDS]
-        return orders
+        """Of those that were given up the ones that the venue could show without our id."""
+        return self._given_up.unnamed(self._shared.can)
 
     def get(self, client_order_id: str) -> LiveOrder | None:
         return self._table.live.get(client_order_id)

@@ -12,6 +12,8 @@ from fairlead.engine.orders.cancels import Cancels
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.live import LiveOrder, new_order
 from fairlead.engine.orders.model import (
+    STOP_KINDS,
+    Capabilities,
     FindResult,
     Found,
     OrderState,
@@ -85,6 +87,16 @@ class GivenUp:
             if now_ns > until_ns:
                 del self._watched[sent_id]
         return [order for order, _ in self._watched.values()]
+
+    def unnamed(self, can: Capabilities) -> list[LiveOrder]:
+        """Of those the ones that the venue could show without our id.
+
+        Where it keeps the id only a stop, which stands under an id of its own once it has fired.
+        """
+        orders = self.orders()
+        if can.client_order_ids:
+            return [order for order in orders if order.intent.kind in STOP_KINDS]
+        return orders
 
     def has(self, order: LiveOrder) -> bool:
         return order.intent.sent_id in self._watched

@@ -24,7 +24,8 @@ from fairlead.engine.observe.assumptions import plain
 from fairlead.engine.orders.balance_check import BALANCE_DRIFT
 from fairlead.engine.orders.balances import Balances
 from fairlead.engine.orders.journal import Journal
-from fairlead.engine.orders.live import STOP_KINDS, LiveOrder
+from fairlead.engine.orders.late import GivenUp
+from fairlead.engine.orders.live import STOP_KINDS, LiveOrder, could_be, fired
 from fairlead.engine.orders.lock import holder_of
 from fairlead.engine.orders.model import (
     Capabilities,
@@ -35,7 +36,9 @@ from fairlead.engine.orders.model import (
     Unsure,
     VenueBalance,
     VenueOrder,
+    VenueOrders,
     VenueUnavailable,
+    own_id,
 )
 from fairlead.engine.orders.reconcile import compare
 from fairlead.engine.orders.search import KNOWN_IDS_WINDOW_NS
@@ -45,7 +48,6 @@ from fairlead.engine.secrets import redact
 LOOKS = 3  # that must show a difference
 LOOK_SECS = 2.0
 GIVEN_UP_NS = 3600 * 1_000_000_000  # how far back an order that was given up may turn up
-GIVEN_UP_MAX = 100
 READ_ONLY = "nothing: this only looks"
 ROUNDED = Decimal("0.000001")  # of a position: fees that a venue rounds
 CALL_SECS = 60.0  # for all that one look asks
@@ -98,11 +100,9 @@ class Known:
     def __init__(self, journal: Journal, can: Capabilities, now_ns: int) -> None:
         self.journal = journal
         self._orders = {one.intent.client_order_id: LiveOrder(one) for one in journal.open_orders()}
-        given_up = journal.given_up_since(now_ns - GIVEN_UP_NS, GIVEN_UP_MAX)
-        late = [LiveOrder(order) for order, _ in given_up]
-        if can.client_order_ids:
-            late = [order for order in late if order.intent.kind in STOP_KINDS]
-        self._late = late
+        self._can = can
+        self._given_up = GivenUp(journal, lambda: now_ns)
+        self._given_up.reconsider(GIVEN_UP_NS)
 
     def get(self, client_order_id: str) -> LiveOrder | None:
         return self._orders.get(client_order_id)
@@ -114,10 +114,29 @@ class Known:
         return [one for one in self._orders.values() if not one.is_known]
 
     def may_turn_up_unnamed(self) -> list[LiveOrder]:
-        return self._late
+        return self._given_up.unnamed(self._can)
+
+    def came_late(self, state: VenueOrder) -> LiveOrder | None:
+        """What was given up and is, or may be, this order at the venue."""
+        if state.client_order_id and own_id(state.client_order_id) in self._orders:
+            sent = (one for one in self._given_up.orders())
+            return next((o for o in sent if o.intent.sent_id == state.client_order_id), None)
+        if self.journal.order_by_venue_id(state.instrument, state.venue_order_id) is not None:
+            return None
+        if any(_is_perhaps(one, state) for one in self.unresolved()):
+            return None
+        late = self.may_turn_up_unnamed()
+        return next((one for one in late if _is_perhaps(one, state)), None)
 
     def pushed_order(self, state: VenueOrder, fill: object) -> None:
         """A run's desk would hear of it."""
+
+
+def _is_perhaps(order: LiveOrder, state: VenueOrder) -> bool:
+    kinds = [order.intent]
+    if order.intent.kind in STOP_KINDS:
+        kinds.append(fired(order.intent))
+    return any(could_be(one, state) for one in kinds)
 
 
 async def compare_account(loaded: LoadedConfig, key: str) -> Compared:
@@ -190,8 +209,7 @@ async def _look(
         n for n in dict.fromkeys((*loaded.config.venues[key].instruments, *held)) if n in markets
     ]
     listed = await orders.open_orders(names)
-    seen = await compare(orders, known, names, lambda: now_ns)
-    findings = list(seen.findings)
+    findings = await open_differences(orders, known, names, listed, now_ns)
     live = [one for one in known.live_orders() if one.intent.instrument in names]
     findings += await _told(reached, [one for one in live if one.is_proven], now_ns)
     findings += await _unproven(reached, journal, known.unresolved(), now_ns)
@@ -241,6 +259,37 @@ async def _look(
         findings=findings,
         notes=notes,
     )
+
+
+async def open_differences(
+    orders: VenueOrders,
+    known: Known,
+    names: Sequence[str],
+    listed: Sequence[VenueOrder],
+    now_ns: int,
+) -> list[Finding]:
+    """What a run's own comparison finds of orders that are open at the venue; what was given up
+    and is `listed` by its name, which a run's desk looks for by itself. Raises VenueUnavailable.
+    """
+    seen = await compare(orders, known, names, lambda: now_ns)
+    late = []
+    for state in listed:
+        if (order := known.came_late(state)) is not None:
+            journal = f"{order.intent.client_order_id} was sent, and given up as absent"
+            if order.intent.release:
+                journal = f"a release of {journal}"
+            late.append(
+                _finding(
+                    "ORDER-LATE",
+                    state.instrument,
+                    state.venue_order_id,
+                    journal,
+                    f"{state.side} {plain(state.quantity)} @ {state.price}, {state.state}",
+                    now_ns,
+                )
+            )
+    told = {one.subject for one in late}
+    return [*(one for one in seen.findings if one.subject not in told), *late]
 
 
 def _drifts(
