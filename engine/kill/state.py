@@ -134,6 +134,7 @@ class KillState:
         self._accounts = {key.lower(): name for key, name in (accounts or {}).items()}
         self._now_ns = now_ns
         self._read_at: tuple[int, int] | None = None  # the folder's inode and time when read
+        self.asked_again = 0  # how often, in this process, for a flatten that is in force already
         self._kills: tuple[Kill, ...] = ()
         self._by_name: dict[str, Kill] = {}  # by the name of the file that was read
         self._inode: int | None = _NEVER_SEEN  # of what was last at the folder's path
@@ -360,6 +361,7 @@ class KillState:
         """
         before = self._known(scope)
         if before is not None and before.action.rank >= action.rank:
+            self.asked_again += action is Action.FLATTEN
             return before
         kill = self._after_word(
             Kill(scope=scope, action=action, reason=reason[:REASON_CHARS_MAX], by=by, ts_ns=0)

@@ -118,7 +118,7 @@ class KillWatch:
         self._flattening: dict[str, Flattener] = {}  # by venue, while it closes
         # By venue, while another process may close: until when, and the side of that
         self._elsewhere: dict[str, tuple[float, dict[str, Side]]] = {}
-        self._was_breach = False  # a broken loss limit asks to flatten
+        self._asked_for = 0, 0  # to flatten: by a broken loss limit, and by a person once more
         self._too_small: dict[str, dict[str, Decimal]] = {}  # by venue and instrument: what stays
         self._gone: set[tuple[str, str]] = set()  # of whom what is held was told
         self._held: dict[str, tuple[int, list[Position]]] = {}  # by venue, at which record
@@ -180,10 +180,10 @@ class KillWatch:
     def look(self) -> None:
         """One look: tell what is new, and start what is to be done."""
         self._halts.look()
-        is_breach = Action.FLATTEN in self._halts.asks
-        if is_breach and not self._was_breach:
+        asks = int(Action.FLATTEN in self._halts.asks), self._state.asked_again
+        if any(now > before for now, before in zip(asks, self._asked_for, strict=True)):
             self._flatten_anew()
-        self._was_breach = is_breach
+        self._asked_for = asks
         kept = (one.venue.lower() for one in self._trading if not one.can_flatten)
         self._state.kept = frozenset(kept)
         if self._trading:

@@ -55,11 +55,15 @@ class Control:
         if state is None or not self._sources.trades:
             raise Refused(409, "PAGE-NOTHING-TRADES", "nothing trades in this run")
         scope = self._scope(asked.scope, asked.key)
-        action = Action(asked.action)
+        action, before = Action(asked.action), state.asked_again
         try:
             kill = state.engage(scope, action, reason=asked.reason or "none given", by=who)
         except FairleadError as error:  # in force in this process all the same
             raise Refused(500, error.code, error.message) from error
+        closes = any(account.can_flatten for account in self._sources.accounts)
+        if closes and state.asked_again > before:
+            logger.warning("a flatten of %s is asked for once more, by %s", scope, who)
+            return f"in force already: {kill}; what is not flat yet is tried again at once"
         return f"in force: {kill}"
 
     def known(self, kind: str, key: str) -> None:

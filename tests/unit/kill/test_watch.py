@@ -410,11 +410,17 @@ def _killed_anew(watched: Watched) -> None:
     watched.kill(STRATEGY)
 
 
+def _asked_again(watched: Watched) -> None:
+    watched.kill(STRATEGY)
+
+
 def _loss_limit_breaks(watched: Watched) -> None:
     watched.halts.asks = frozenset({"flatten"})
 
 
-@pytest.mark.parametrize("asks", [_another_is_killed, _killed_anew, _loss_limit_breaks])
+@pytest.mark.parametrize(
+    "asks", [_another_is_killed, _killed_anew, _asked_again, _loss_limit_breaks]
+)
 def test_whoever_asks_for_a_flatten_next_has_its_own_tries_at_once(
     bench: Bench, watched: Watched, asks: Callable[[Watched], None]
 ) -> None:
@@ -426,7 +432,7 @@ def test_whoever_asks_for_a_flatten_next_has_its_own_tries_at_once(
         bench.venue.answer = _fills_at_once(bench)
         asks(watched)
 
-    watched.run(FLATTEN_TRIES * 10.0, again, 8.0)
+    watched.run(FLATTEN_TRIES * 7.0, again, 8.0)  # between two of the slow tries
     assert _held(bench) == {}
 
 

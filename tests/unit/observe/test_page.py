@@ -19,10 +19,11 @@ from fairlead.engine.errors import FairleadError
 from fairlead.engine.kill.state import ALL, Action, KillState, Scope
 from fairlead.engine.observe.page import rows, wrong
 from fairlead.engine.observe.page.access import Access, hosts_of, token_of
+from fairlead.engine.observe.page.control import Control
 from fairlead.engine.observe.page.server import Page
 from fairlead.engine.observe.page.snapshot import Snapshot
 from fairlead.engine.observe.page.sources import Sources
-from fairlead.engine.observe.page.told import LossTold
+from fairlead.engine.observe.page.told import KillAsked, LossTold
 from fairlead.engine.observe.page.worth import POINTS_MAX, Worths
 from fairlead.engine.orders.journal import JournaledOrder
 from fairlead.engine.orders.live import LiveOrder
@@ -383,3 +384,14 @@ def test_engine_and_journal_are_apart_where_they_are_of_one_strategy(
     )
     ((_, told),) = rows.positions(sources)
     assert told.is_apart == is_apart
+
+
+def test_a_flatten_that_is_in_force_already_is_tried_again_and_told_so(run: Run) -> None:
+    control, flatten = Control(run.sources), KillAsked(scope="all", action="flatten")
+    assert control.kill(flatten, "ann").startswith("in force: kill switch (all, flatten) by ann")
+    told = control.kill(flatten, "bob")
+    assert told.startswith("in force already: kill switch (all, flatten) by ann")
+    assert told.endswith("what is not flat yet is tried again at once")
+    assert run.kills.asked_again == 1
+    run.account.can_flatten = False
+    assert control.kill(flatten, "bob").startswith("in force: ")
