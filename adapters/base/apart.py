@@ -103,7 +103,7 @@ class Apart:
         """This process's desk has booked an execution."""
         if self._seq is not None and intent.client_order_id in self._own:
             name = intent.client_order_id
-            self._tell(name, intent.strategy, msgspec.structs.replace(fill, client_order_id=name))
+            self._tell(name, intent.strategy, fill)
 
     def sent(self, intent: Intent, holds: Holds) -> None:
         """An order of KILL's is about to leave this process."""
@@ -176,7 +176,7 @@ class Apart:
         known = self._booked.setdefault(name, set())
         if fill.trade_id not in known:
             known.add(fill.trade_id)
-            self.on_filled(strategy, fill)
+            self.on_filled(strategy, msgspec.structs.replace(fill, client_order_id=name))
 
     def over(self) -> Iterator[JournaledOrder]:
         """Those of another process that have ended with an execution since the last time."""

@@ -182,7 +182,8 @@ class JournalReads:
         try:
             yield
         finally:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # an error of the disk has ended it
+                self._db.execute("ROLLBACK")
 
     def has_orders(self) -> bool:
         """Whether it ever held an order, or a position."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
-from fairlead.engine.orders.model import Side
+import msgspec
+
+from fairlead.engine.orders.journal_reads import JournalReads
+from fairlead.engine.orders.model import Side, VenueFill
 from fairlead.engine.risk.facts import (
     CountedOrder,
     InstrumentFacts,
@@ -14,6 +17,7 @@ from fairlead.engine.risk.facts import (
     RateWindow,
 )
 from fairlead.engine.risk.flow import DayFlows, Spent, Tape
+from fairlead.engine.risk.heard import heard, take_missed
 from fairlead.engine.risk.ledger import Ledger
 from fairlead.engine.risk.money import Equity, RoundTrips
 from fairlead.engine.risk.states import RiskStates
@@ -21,6 +25,21 @@ from fairlead.engine.risk.states import RiskStates
 _ONE = Decimal(1)
 _ZERO = Decimal(0)
 _UNLIMITED = 1  # size of a window that nothing is compared with
+
+
+class Missed(msgspec.Struct, frozen=True):
+    """An execution that was not counted, and whose it is; `taken` is its fee in base units."""
+
+    strategy: str
+    fill: VenueFill
+    facts: InstrumentFacts
+    taken: Decimal
+
+    @property
+    def signed(self) -> Decimal:
+        """Base units, the fee taken off."""
+        quantity = self.fill.quantity
+        return (quantity if self.fill.side is Side.BUY else -quantity) - self.taken
 
 
 class Books:
@@ -40,6 +59,9 @@ class Books:
         self.flows = DayFlows(states)
         self.spent = Spent()
         self.brought = Spent()  # base currency bought, less its fee
+        self._states = states
+        for account in states.all:
+            account.hold_back()
         self.equity = Equity(states)
         # Fees of fills in instruments that are not known yet: strategy, amount, currency
         self._unread_fees: dict[str, list[tuple[str, Decimal, str]]] = {}
@@ -139,16 +161,62 @@ class Books:
             self._unread_fees.setdefault(instrument, []).append((strategy, *fee))
         if price is None or facts is None:
             return False
+        heard(self._states.of(instrument), client_order_id, quantity)
         # What was paid in base currency is held no more: it costs what it is worth now
         signed = (quantity if side is Side.BUY else -quantity) - taken
         paid = fee_in(facts, fee, price)
         self.equity.roll(now_ns)
-        self.equity.filled(instrument, facts, signed, price, paid)
-        self.ledger.exposure.filled_at(instrument, price)
         self._spend(instrument, facts, side, quantity, price, paid, now_ns)
         if side is Side.BUY and facts.base is not None:
             self.brought.add(_venue(instrument), facts.base, quantity - taken, now_ns)
-        return self.trips.filled(strategy, instrument, facts, signed, price, paid, now_ns)
+        return self._result(strategy, instrument, facts, signed, price, paid, now_ns)
+
+    def _result(
+        self,
+        strategy: str,
+        instrument: str,
+        facts: InstrumentFacts,
+        signed: Decimal,
+        price: Decimal,
+        paid: Decimal,
+        at_ns: int,
+    ) -> bool:
+        """What an execution is worth; whether a pause begins."""
+        self.equity.filled(instrument, facts, signed, price, paid)
+        self.ledger.exposure.filled_at(instrument, price)
+        return self.trips.filled(strategy, instrument, facts, signed, price, paid, at_ns)
+
+    def is_counted(self, venue: str) -> bool:
+        """Whether what the account's journal holds was taken in."""
+        return self._states.of_venue(venue).journal is not None
+
+    def take_missed(
+        self,
+        venue: str,
+        journal: JournalReads,
+        facts_of: Callable[[str], InstrumentFacts | None],
+    ) -> list[Missed]:
+        """What the account's journal has of executions that no result has, where it can be valued,
+        oldest first: for `missed`, once the positions are what they were before. Raises
+        JournalError."""
+        found = []
+        for strategy, fill in take_missed(self._states.of_venue(venue), journal):
+            facts = self.ledger.exposure.facts(fill.instrument) or facts_of(fill.instrument)
+            if facts is not None:
+                self.know(fill.instrument, facts)
+                taken = in_base(facts, (fill.fee, fill.fee_currency))
+                found.append(Missed(strategy, fill, facts, taken))
+        return found
+
+    def missed(self, executions: Iterable[Missed], now_ns: int) -> None:
+        """They count at their own price, on their own day. What may be spent and the day's orders
+        know nothing of them: the venue's balances have them."""
+        for one in executions:
+            fill, name, at_ns = one.fill, one.fill.instrument, min(one.fill.ts_event, now_ns)
+            paid = fee_in(one.facts, (fill.fee, fill.fee_currency), fill.price)
+            self.ledger.filled("", one.strategy, name, fill.side, fill.quantity, one.taken)
+            self.equity.roll_account(name, one.facts.currency, at_ns)
+            self._result(one.strategy, name, one.facts, one.signed, fill.price, paid, at_ns)
 
     def seeded(
         self, positions: Mapping[str, Decimal], strategy: str, prices: Mapping[str, Decimal]

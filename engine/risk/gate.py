@@ -17,7 +17,7 @@ from fairlead.engine.config.model import Risk
 from fairlead.engine.errors import clear_command
 from fairlead.engine.orders.model import Capabilities, Intent, Side
 from fairlead.engine.risk.approval import Approvals, Change
-from fairlead.engine.risk.books import Books, in_base
+from fairlead.engine.risk.books import Books, Missed, in_base
 from fairlead.engine.risk.checks import Denial, active_checks
 from fairlead.engine.risk.checks_account import base_held
 from fairlead.engine.risk.facts import (
@@ -30,6 +30,7 @@ from fairlead.engine.risk.facts import (
     OrderFacts,
     RiskView,
 )
+from fairlead.engine.risk.heard import shorten
 from fairlead.engine.risk.known import Pass, Place, is_comparable
 from fairlead.engine.risk.look import Look
 from fairlead.engine.risk.plans import Plans, is_plain
@@ -38,7 +39,6 @@ from fairlead.engine.risk.states import (
     AccountState,
     Clearing,
     RiskStates,
-    forget_loss,
     merged_counters,
 )
 
@@ -337,6 +337,13 @@ class RiskGate:
         there they are worth the last run's, else what `prices` says, in quote currency."""
         self.books.seeded(positions, strategy, prices or {})
 
+    def caught_up(self, missed: Sequence[Missed], now_ns: int) -> None:
+        """What an account missed while no run was up; the limits hold once all have told."""
+        self.books.missed(missed, now_ns)
+        self._write(now_ns)
+        if self._watch_losses and not any(one.is_held_back for one in self._states.all):
+            self._watch(now_ns)
+
     def handed(self, giver: str, taker: str, instrument: str, quantity: Decimal) -> None:
         """Signed base units of one strategy's position were booked to another, by the journal."""
         self.books.handed(giver, taker, instrument, quantity)
@@ -389,6 +396,8 @@ class RiskGate:
         now_ns = view.now_ns()
         if self._over:
             self._drop_over(now_ns)
+        for account in self._states.all:
+            shorten(account)
         for instrument in self.books.equity.instruments:
             look.read(instrument)
             self._dirty = True
@@ -521,9 +530,8 @@ class RiskGate:
                 account.clearing.remove()
 
     def _lift(self, account: AccountState, halt: Halt, word: Clearing) -> None:
-        account.state.halt = None
+        account.lift()
         self._halt = self._first_halt()
-        forget_loss(account.state, halt.code)
         if self.on_halt is not None:
             self.on_halt([account.venue], halt, word)
 

@@ -30,6 +30,9 @@ class _Result:
     def equity(self) -> Decimal:
         return self.kept.cash + self.worth
 
+    def begin(self, day: int) -> None:
+        self.kept.day, self.kept.day_start = day, self.equity
+
 
 class Equity:
     """Equity by currency: money from fills, fees, and open positions at the last price.
@@ -45,7 +48,7 @@ class Equity:
         self._results: dict[str, dict[str, _Result]] = {}  # by currency and account
         self._held: dict[str, Held] = {}
         self._worth: dict[str, Decimal] = {}
-        self._kept: dict[str, Decimal] = {}  # last run's prices
+        self._kept: dict[str, Held] = {}  # the last run's, for its prices
         self._pending: defaultdict[str, Decimal] = defaultdict(Decimal)
         self._day = 0
         for account in states.all:
@@ -54,7 +57,7 @@ class Equity:
             for instrument, held in account.state.held.items():
                 worth = held.quantity * unit_worth(held.multiplier, held.mark, inverse=held.inverse)
                 self._result(instrument, held.currency).kept.cash += worth
-                self._kept[instrument] = held.mark
+                self._kept[instrument] = held
             account.state.held.clear()
 
     @property
@@ -93,11 +96,16 @@ class Equity:
 
     def last_price(self, instrument: str) -> Decimal | None:
         """Of the last run, in quote currency."""
-        return self._kept.get(instrument)
+        kept = self._kept.get(instrument)
+        return None if kept is None else kept.mark
 
     def seed(self, instrument: str, change: Decimal) -> None:
-        """A position of the account that this run's fills did not make."""
-        if change:
+        """A position of the account that this run's fills did not make: at the last run's price,
+        until there is another."""
+        kept = self._kept.get(instrument)
+        if kept is not None and change:
+            self._take(instrument, kept, change, kept.mark)
+        elif change:
             self._pending[instrument] += change
 
     def filled(
@@ -117,7 +125,7 @@ class Equity:
         It is of this run: the last run's price is of what the start held, which comes in first.
         """
         if instrument in self._pending:
-            self.mark(instrument, facts, self._kept.get(instrument, price))
+            self.mark(instrument, facts, price)
         self._kept.pop(instrument, None)
         held = self._held.get(instrument)
         self.seed(instrument, change)
@@ -127,12 +135,9 @@ class Equity:
         """The market's price now."""
         if price <= 0:
             return
+        self._kept.pop(instrument, None)
         if instrument in self._pending:
-            change = self._pending.pop(instrument)
-            basis = self._kept.pop(instrument, price)
-            worth = unit_worth(facts.multiplier, basis, inverse=facts.inverse)
-            self._result(instrument, facts.currency).kept.cash -= change * worth
-            self._change(instrument, facts, change, price)
+            self._take(instrument, facts, self._pending.pop(instrument), price)
         held = self._held.get(instrument)
         if held is None or held.mark == price:
             return
@@ -144,16 +149,26 @@ class Equity:
         day = self._day = now_ns // DAY_NS
         began = False
         for results in self._results.values():
-            fallen = _ZERO
             for one in results.values():
-                kept, equity = one.kept, one.equity
-                if kept.day != day:
-                    kept.day, kept.day_start, began = day, equity, True
-                fallen += kept.peak - equity
-            if fallen < 0:
+                if one.kept.day != day:
+                    one.begin(day)
+                    began = True
+        self._note_peaks()
+        return began
+
+    def roll_account(self, instrument: str, currency: str, at_ns: int) -> None:
+        """The same for what happened in the past, in the instrument's account and this currency:
+        of a day before the newest one, it counts to that."""
+        one = self._result(instrument, currency)
+        if one.kept.day < at_ns // DAY_NS:
+            one.begin(at_ns // DAY_NS)
+        self._note_peaks()
+
+    def _note_peaks(self) -> None:
+        for results in self._results.values():
+            if sum((one.kept.peak - one.equity for one in results.values()), _ZERO) < 0:
                 for one in results.values():
                     one.kept.peak = one.equity
-        return began
 
     def broken(self, limits: Limits) -> tuple[str, str] | None:
         """Code and reason of the first loss limit that is reached."""
@@ -183,8 +198,16 @@ class Equity:
             result = results[account.venue] = _Result(kept)
         return result
 
+    def _take(
+        self, instrument: str, of: InstrumentFacts | Held, change: Decimal, price: Decimal
+    ) -> None:
+        """Base units that bring no result at this price."""
+        worth = unit_worth(of.multiplier, price, inverse=of.inverse)
+        self._result(instrument, of.currency).kept.cash -= change * worth
+        self._change(instrument, of, change, price)
+
     def _change(
-        self, instrument: str, facts: InstrumentFacts, signed: Decimal, price: Decimal
+        self, instrument: str, facts: InstrumentFacts | Held, signed: Decimal, price: Decimal
     ) -> None:
         held = self._held.get(instrument)
         if held is None:
@@ -235,16 +258,18 @@ class RoundTrips:
         return self._paused.get(strategy, 0)
 
     def seed(self, strategy: str, positions: Mapping[str, Decimal]) -> None:
-        """Go on with the trips of the last run where the position is what it was then.
+        """Go on with the trips, at the start the last run's, where the position is what it was.
 
         A position that changed in between has no known entry: its trip is not counted.
         """
         for instrument, quantity in positions.items():
-            kept = self._kept.get((strategy, instrument))
-            if kept is None or kept.quantity != quantity:
-                kept = Trip(quantity=quantity, known=False)
+            trips = self._trips_of(strategy, instrument)
+            last = self._kept.pop((strategy, instrument), None)
+            trip = trips.pop(instrument, last)
+            if trip is None or trip.quantity != quantity:
+                trip = Trip(quantity=quantity, known=False)
             if quantity:
-                self._trips_of(strategy, instrument)[instrument] = kept
+                trips[instrument] = trip
 
     def handed(self, giver: str, taker: str, instrument: str, quantity: Decimal) -> None:
         """A position was booked to another: what it had cost goes with none of them."""

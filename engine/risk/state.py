@@ -74,10 +74,21 @@ class Trip(msgspec.Struct, kw_only=True):
     is_open: bool = False
 
 
+class Counted(msgspec.Struct, kw_only=True):
+    """Which executions of the account's journal are in the results: all up to the record `seq`,
+    which has this CRC-32, and of each order so much more, base units by client order id.
+    """
+
+    seq: int = 0
+    crc: int = 0
+    more: dict[str, Decimal] = {}
+
+
 class RiskState(msgspec.Struct, kw_only=True):
     """The file's content. `counters` are by denial code, `flow` by venue, `equity` by currency,
     `held` by instrument, `trips` by strategy and instrument; `losses` are the ends of losing round
-    trips by strategy and `cooldowns` the ends of pauses, both ns.
+    trips by strategy and `cooldowns` the ends of pauses, both ns. `counted` is None where no run
+    has kept it.
     """
 
     version: int = 1
@@ -89,6 +100,7 @@ class RiskState(msgspec.Struct, kw_only=True):
     trips: dict[str, dict[str, Trip]] = {}
     losses: dict[str, list[int]] = {}
     cooldowns: dict[str, int] = {}
+    counted: Counted | None = None
 
 
 class RiskStateError(Exception):

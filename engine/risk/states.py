@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,6 +25,9 @@ from fairlead.engine.risk.state import (
     RiskStateFile,
     encoded,
 )
+
+if TYPE_CHECKING:
+    from fairlead.engine.orders.journal_reads import JournalReads
 
 CLEARING_BYTES_MAX = 64 * 1024
 
@@ -80,8 +85,38 @@ class AccountState:
         self.state = state
         self.file = file
         self.clearing = None if file is None else clearing_file(file)
+        self.journal: JournalReads | None = None  # once its executions are counted
+        self.more_max = 0  # of `state.counted`, before it is made shorter
+        self._loaded: RiskState | None = None
         self._written = b""
         self._mark: tuple[int, int, int] | None = None
+
+    def hold_back(self) -> None:
+        """The results are about to be taken over. Until they are, with what the journal holds, the
+        file goes on to say what it said: a start that fails in between has taken nothing over."""
+        if self.state.counted is not None:
+            self._loaded = deepcopy(self.state)
+
+    def taken_over(self, journal: JournalReads) -> None:
+        self.journal, self._loaded = journal, None
+
+    @property
+    def is_held_back(self) -> bool:
+        return self._loaded is not None
+
+    def lift(self) -> None:
+        """A person has ended its halt."""
+        halt, self.state.halt = self.state.halt, None
+        if halt is not None:
+            for state in filter(None, (self.state, self._loaded)):
+                forget_loss(state, halt.code)
+
+    def _content(self) -> bytes:
+        kept = self._loaded
+        if kept is None:
+            return encoded(self.state)
+        results = {"equity": kept.equity, "held": kept.held, "trips": kept.trips}
+        return encoded(msgspec.structs.replace(self.state, **results))
 
     def save(self) -> str | None:
         """Write what changed; tells when the file was another than this run had left there.
@@ -90,7 +125,7 @@ class AccountState:
         """
         if self.file is None:
             return None
-        content = encoded(self.state)
+        content = self._content()
         mark = _mark(self.file.path)
         if content == self._written and mark == self._mark:
             return None

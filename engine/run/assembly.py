@@ -340,7 +340,7 @@ class Assembly:
         account.recover(native.seen)
         account.desk.cancels = cancels(lambda: self.parts.strategies)
         self.parts.run_state.keepers[account.venue] = account.desk
-        count_in(gate, journal, account.desk)
+        count_in(gate, account, account.desk)
         if self.halts is not None:
             self.halts.opened(account)
         self._trading.append(account)
@@ -352,7 +352,7 @@ class Assembly:
                 if (moved := account.taken_over(cache)) is not None:
                     self._on_moved(venue, moved)
                     return
-                count_again(self.parts.gate, venue, account.journal, account.desk)
+                count_again(self.parts.gate, account, account.desk)
                 self._known(account)
 
     def _regate(self, held: Intent, sent: Intent) -> Approved | Refused | NotNow:

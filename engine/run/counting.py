@@ -40,13 +40,13 @@ def counted_account(
 
     def recovered(account: Account) -> None:
         assert account.desk is not None
-        count_in(gate, journal, account.desk)
+        count_in(gate, account, account.desk)
         on_known(account)
 
     def told(account: Account) -> None:
         """What was filled since the recovery is in what NautilusTrader was told."""
         assert account.desk is not None
-        count_again(gate, account.venue, journal, account.desk)
+        count_again(gate, account, account.desk)
 
     def halt(instrument: str, why: str) -> None:
         gate.halt(f"{instrument}: {why}", runtime.now_ns(), instrument)

@@ -528,7 +528,7 @@ class NodeRun:
             self._tell_left(held, reason, {*unresolved, *left_open})
         if assembly is not None and self._traits.trades:
             for trading in self.trading:
-                count_out(assembly.parts.gate, trading.journal)
+                count_out(assembly.parts.gate, trading)
             exit_code, reason = _persisted(assembly, exit_code, reason)
         return Ended(
             exit=exit_code,

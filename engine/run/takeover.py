@@ -7,11 +7,12 @@ kept and counted, though no strategy trades them.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from nautilus_trader.model import InstrumentId
@@ -21,11 +22,14 @@ from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.journal_reads import Position
-from fairlead.engine.risk.facts import CountedOrder
+from fairlead.engine.risk.facts import CountedOrder, InstrumentFacts
+from fairlead.engine.risk.view import instrument_facts
 
 if TYPE_CHECKING:  # a check does not import what trades
+    from fairlead.adapters.base.venue import VenueInstrument
     from fairlead.engine.kill.account import TradedDesk
     from fairlead.engine.orders.live import LiveOrder
+    from fairlead.engine.risk.books import Missed
     from fairlead.engine.risk.gate import RiskGate
 
 
@@ -203,36 +207,72 @@ def _texts(params: Mapping[str, Any]) -> Iterator[str]:
             yield from (item for item in value if isinstance(item, str))
 
 
-def count_in(gate: RiskGate, journal: Journal, desk: TradedDesk) -> None:
-    """Positions by strategy, and every order that is not proven to be over."""
+class Counts(Protocol):
+    """An account whose journal counts."""
+
+    @property
+    def venue(self) -> str: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def instruments(self) -> Mapping[str, VenueInstrument]: ...
+
+    def now_ns(self) -> int: ...
+
+
+def count_in(gate: RiskGate, account: Counts, desk: TradedDesk) -> None:
+    """Positions by strategy, as the results know them, what these have missed since, and every
+    order that is not proven to be over."""
+    held, missed = _booked(gate, account)
+    since: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for one in missed:
+        since[one.strategy, one.fill.instrument] += one.signed
     by_strategy: dict[str, dict[str, Decimal]] = {}
     prices: dict[str, Decimal] = {}
-    for position in journal.positions():
-        by_strategy.setdefault(position.strategy, {})[position.instrument] = position.quantity
+    for position in held:
+        name = position.instrument
+        before = position.quantity - since[position.strategy, name]
+        by_strategy.setdefault(position.strategy, {})[name] = before
         if (price := position.avg_price) is not None:
-            prices[position.instrument] = max(price, prices.get(position.instrument, price))
+            prices[name] = max(price, prices.get(name, price))
     for strategy, positions in by_strategy.items():
         gate.seed_positions(positions, strategy, prices)
+    gate.caught_up(missed, account.now_ns())
     for order in desk.live_orders():
-        gate.adopt(_standing(order, journal))
+        gate.adopt(_standing(order, account.journal))
 
 
-def count_out(gate: RiskGate, journal: Journal) -> None:
+def count_out(gate: RiskGate, account: Counts) -> None:
     """At the end: what the journal holds, though no strategy has heard of its last fills."""
+    if not gate.books.is_counted(account.venue):
+        return  # the start failed before
     try:
-        held = journal.positions()
+        held, missed = _booked(gate, account)
     except JournalError:
         return  # it is told what is wrong with it
+    gate.books.missed(missed, account.now_ns())
     for one in held:
         gate.settle(one.strategy, one.instrument, one.quantity, one.avg_price or Decimal(0))
 
 
-def count_again(gate: RiskGate, venue: str, journal: Journal, desk: TradedDesk) -> None:
+def count_again(gate: RiskGate, account: Counts, desk: TradedDesk) -> None:
     """The same at a later moment, before the first order: what is over counts no more."""
     for order in list(gate.ledger.live.values()):
-        if order.instrument.rpartition(".")[2] == venue:
+        if order.instrument.rpartition(".")[2] == account.venue:
             gate.closed(order.client_order_id)
-    count_in(gate, journal, desk)
+    count_in(gate, account, desk)
+
+
+def _booked(gate: RiskGate, account: Counts) -> tuple[list[Position], list[Missed]]:
+    """What is held, and which executions no result has, of one moment. Raises JournalError."""
+
+    def facts_of(name: str) -> InstrumentFacts | None:
+        known = account.instruments.get(name)
+        return None if known is None else instrument_facts(known.nautilus)
+
+    journal = account.journal
+    with journal.one_moment():
+        return journal.positions(), gate.books.take_missed(account.venue, journal, facts_of)
 
 
 def _standing(order: LiveOrder, journal: Journal) -> CountedOrder:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from fairlead.adapters.base.venue import VenueInstrument
 from fairlead.adapters.simulation.virtual_time import VirtualLoop
 from fairlead.engine.config.model import Risk
 from fairlead.engine.orders.model import Accepted, Outcome, Side, Unknown, Unsure
@@ -16,6 +17,17 @@ from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent
 
 LARGER = Decimal("0.9")
+
+
+class Recovered:
+    """The bench's account."""
+
+    def __init__(self, bench: Bench) -> None:
+        assert bench.journal is not None
+        self.venue = INSTRUMENT.rpartition(".")[2]
+        self.journal = bench.journal
+        self.instruments: dict[str, VenueInstrument] = {}
+        self.now_ns = bench.loop.now_ns
 
 
 def test_a_replacement_of_unknown_outcome_counts_with_the_larger_quantity(tmp_path: Path) -> None:
@@ -39,8 +51,7 @@ def test_a_replacement_of_unknown_outcome_counts_with_the_larger_quantity(tmp_pa
 
     async def second_life() -> None:
         bench.desk.adopt_journal()
-        assert bench.journal is not None
-        count_in(gate, bench.journal, bench.desk)
+        count_in(gate, Recovered(bench), bench.desk)
 
     bench.loop = VirtualLoop(bench.loop.now_ns())
     bench.run(second_life())
