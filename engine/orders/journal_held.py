@@ -131,7 +131,7 @@ class HeldRecords(StopReads, ABC):
         Looked for in the newest records.
         """
         rows = self._rows(
-            "SELECT DISTINCT client_order_id FROM records WHERE kind = 'CANCELED' AND ts >= ? "
+            "SELECT DISTINCT +client_order_id FROM records WHERE kind = 'CANCELED' AND ts >= ? "
             "AND seq > (SELECT max(seq) FROM records) - ?",
             (ts, NEWEST_RECORDS),
         )

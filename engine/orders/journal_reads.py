@@ -263,7 +263,7 @@ class JournalReads:
     def over_since(self, ts_ns: int) -> list[JournaledOrder]:
         """Orders that the venue had and that ended since then."""
         rows = self._rows(
-            "SELECT DISTINCT client_order_id FROM records "
+            "SELECT DISTINCT +client_order_id FROM records "  # else all that is there is walked
             "WHERE seq > (SELECT coalesce(max(seq), 0) FROM records) - ? "
             "AND kind IN ('FILLED', 'CANCELED', 'EXPIRED') AND ts >= ?",
             (GIVEN_UP_RECORDS, ts_ns),
@@ -506,7 +506,7 @@ class JournalReads:
         what was recorded after `seq`."""
         rows = self._rows(
             "SELECT client_order_id, min(ts) FROM records "
-            "WHERE seq > ? AND kind = 'CANCEL_CANCELACCEPTED' GROUP BY client_order_id",
+            "WHERE seq > ? AND kind = 'CANCEL_CANCELACCEPTED' GROUP BY +client_order_id",
             (seq,),
         )
         return {str(name): int(ts) for name, ts in rows}

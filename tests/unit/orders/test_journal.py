@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -203,3 +204,33 @@ def test_a_journal_that_another_process_holds_is_not_called_damaged(tmp_path: Pa
                 Journal(path, fsync=False, now_ns=lambda: 1)
     assert "disk" not in str(written.value)
     assert "move it away" not in str(opened.value)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda journal: journal.over_since(10**18),
+        lambda journal: journal.cancels_taken_since(journal.newest()),
+        lambda journal: journal.held_cancelled_since(10**18),
+        lambda journal: journal.given_up_since(10**18, 9),
+        lambda journal: journal.releases_given_up_since(10**18, 9),
+        lambda journal: journal.intended_since(journal.newest(), "S-1"),
+        lambda journal: journal.booked_since(journal.newest()),
+        lambda journal: journal.known_venue_ids("BTC_USDT.STUBEX", 10**18),
+    ],
+)
+def test_what_is_new_is_looked_for_among_what_is_new(
+    tmp_path: Path, look: Callable[[Journal], object]
+) -> None:
+    """A run's loop asks for it: of 100,000 orders it waited 55 ms each time."""
+    with closing(opened(tmp_path / "j.sqlite")) as journal:
+        journal.intend([intent("A")])
+        asked: list[str] = []
+        journal._db.set_trace_callback(asked.append)
+        look(journal)
+        journal._db.set_trace_callback(None)
+        plans = [
+            row[3] for sql in asked for row in journal._db.execute(f"EXPLAIN QUERY PLAN {sql}")
+        ]
+    assert plans
+    assert not [plan for plan in plans if plan.startswith("SCAN")]
