@@ -166,7 +166,7 @@ def _since(row: Row, start_ns: int) -> Row:
     fills = [fill for fill in row["fills"] if fill["ts_event"] >= start_ns]
     size = before(row := {**row, "fills": fills})
     left, *changes = (
-        {**one, "quantity": format(Decimal(one["quantity"]) - size, "f")}
+        {**one, "quantity": format((Decimal(one["quantity"]) - size).normalize(), "f")}
         for one in (row, *row["changes"])
     )
     return {**left, "changes": changes}
@@ -232,6 +232,7 @@ class _Case(msgspec.Struct, frozen=True, kw_only=True):
             ),
             seen=None if self.others is None else self.others.rows,
             cuts=self.others is None,
+            begin_ns=self.summary["start_ns"],
         )
 
 
@@ -451,7 +452,9 @@ def _notes(run: Run, loaded: LoadedConfig, rows: Iterable[Row]) -> Iterable[str]
     if damage := run.damage():
         yield f"the run's folder is not as it was written: {', '.join(damage)}"
     if run.manifest.mode == "live":
-        yield "balances are those of [simulated], and a position that was taken over"
+        held = any(Decimal(one["opening_position"]) for one in run.summary["instruments"])
+        more = ", and a position that was taken over" if held else ""
+        yield f"balances are those of [simulated]{more}"
     for one in run.summary["instruments"]:
         if gain := Decimal(one.get("opening_gain", 0)):
             yield (

@@ -50,6 +50,7 @@ LIMITS = frozenset({"LIMIT", "STOP_LIMIT", "LIMIT_IF_TOUCHED"})
 TRIGGERED = frozenset({"STOP_LIMIT", "LIMIT_IF_TOUCHED", "STOP_MARKET", "MARKET_IF_TOUCHED"})
 PLAYED = LIMITS | TRIGGERED | {"MARKET"}
 AFTER = timedelta(seconds=1)
+EARLY_NS = 100_000_000
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,11 +111,13 @@ def _of_order(row: Row, late_ns: int, typical_ns: int) -> Iterator[Command]:
 class Given(msgspec.Struct, frozen=True, kw_only=True):
     """What the commands are given with: what the run's strategies held by then (None: what they
     hold here), on what is `seen` of the data; and whether the exchange cuts what takes to its own
-    position, as one of a paper run does, and a venue without reduce-only orders never."""
+    position, as one of a paper run does, and a venue without reduce-only orders never. An order of
+    before `begin_ns` was there when the run began."""
 
     held: AsHeld | None = None
     seen: Seen | None = None
     cuts: bool = True
+    begin_ns: int = 0
 
 
 class Told:
@@ -155,6 +158,10 @@ class Replayed(GuardedStrategy):
     declares: Mapping[InstrumentId, Any] = {}
     _at = 0
 
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self._early: dict[str, Command] = {}  # orders of before the run, whose market is to come
+
     def declared(self) -> Mapping[InstrumentId, Any]:
         return self.declares
 
@@ -189,20 +196,51 @@ class Replayed(GuardedStrategy):
         while self._at < len(self.played) and self.played[self._at].ts < now:
             command = self.played[self._at]
             self._at += 1
-            self.delays.due = command.due
-            try:
-                getattr(self, f"_{command.what}")(command)
-            finally:
-                self.delays.due = None
+            self._do(command)
         self._next()
 
+    def _do(self, command: Command) -> None:
+        self.delays.due = command.due
+        try:
+            getattr(self, f"_{command.what}")(command)
+        finally:
+            self.delays.due = None
+
+    def _try_early(self, _event: Any) -> None:
+        early, self._early = self._early, {}
+        for command in early.values():
+            self._do(command)
+
+    def _is_early(self, command: Command) -> bool:
+        """Whether it waits: the venue had the order before anything was told of its market, and the
+        run's gate was not asked."""
+        name = command.order["client_order_id"]
+        self._early.pop(name, None)
+        if command.order["ts_init"] >= self.given.begin_ns:
+            return False
+        assert self._guard is not None  # since it was built
+        market = self._guard.ready().reference(command.order["instrument"])
+        if market is not None and market.valid:
+            return False
+        if not self._early:
+            at_ns = self.clock.timestamp_ns() + EARLY_NS
+            self.clock.set_time_alert_ns("early", at_ns, self._try_early)
+        self._early[name] = command
+        return True
+
     def _submit(self, command: Command) -> None:
+        if self._is_early(command):
+            return
         self._as_held(command)
         order = _order(self.order_factory, command, self.given)
         self.delays.ids[command.order["client_order_id"]] = str(order.client_order_id)
         self.submit_order(order)
 
     def _modify(self, command: Command) -> None:
+        name = command.order["client_order_id"]
+        if (early := self._early.get(name)) is not None:
+            self._early[name] = msgspec.structs.replace(early, terms=command.terms)
+            return
         if (order := self._open(command)) is None:
             return
         terms = command.terms
@@ -220,6 +258,8 @@ class Replayed(GuardedStrategy):
         self.modify_order(order.client_order_id, quantity, price, trigger)
 
     def _cancel(self, command: Command) -> None:
+        if self._early.pop(command.order["client_order_id"], None) is not None:
+            return
         if (order := self._open(command)) is not None:
             self.cancel_order(order.client_order_id)
 

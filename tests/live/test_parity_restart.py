@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,8 @@ from fairlead.engine.errors import Exit
 from fairlead.engine.research.runs import newest
 from tests.live.desk import Desk
 from tests.live.test_restart import KEEP
-from tests.support.processes import run, wait_for
+from tests.support import configs
+from tests.support.processes import run, venue, wait_for
 
 MORE = (
     KEEP
@@ -62,3 +65,38 @@ def test_of_an_earlier_runs_order_the_backtest_has_what_was_left(
         parity = json.loads(found.stdout)
         assert parity["orders"] == 1
         assert parity["differences"] == []
+
+
+def kept_bids(folder: Path, key: str) -> list[dict[str, Any]]:
+    """The second of two runs of one bid each in two instruments, as parity has it; and its rows."""
+    sizes = {"ETH_USDT": "0.5", "BTC_USDT": "0.01"}
+    strategies = [
+        {
+            "id": f"Rest-00{number}",
+            "path": "tests.live.kept_bid:KeptBid",
+            "params": {"instrument_id": f"{name}.{key.upper()}", "quantity": size, "at": "0.99"},
+        }
+        for number, (name, size) in enumerate(sizes.items())
+    ]
+    with venue(key, folder / key, "--seed", "5") as served:
+        config = configs.write(
+            folder, served, strategies=strategies, instruments=tuple(sizes), more=MORE
+        )
+        for secs in ("2", "8"):
+            done = run("live", config, "--for", secs)
+            assert done.returncode == 0, done.stderr[-3000:]
+    last = next(newest(folder / "state"))
+    found = json.loads(run("parity", last, "--json").stdout)
+    rows = [json.loads(line) for line in (Path(last) / "orders.jsonl").read_text().splitlines()]
+    return [found, *rows]
+
+
+@pytest.mark.parametrize("key", ["poloniex", "piexgo"])
+def test_orders_of_several_instruments_are_given_when_their_markets_are_told(
+    key: str, tmp_path: Path
+) -> None:
+    """Before, the backtest's gate knew no price of the one whose data began later."""
+    found, *rows = kept_bids(tmp_path, key)
+    assert [row["status"] for row in rows] == ["ACCEPTED", "ACCEPTED"]
+    assert found["differences"] == []
+    assert found["orders"] == 2

@@ -41,6 +41,20 @@ def test_half_of_it_was_executed_before(copied: Path, told: bool) -> None:
     assert any("1 executions of before the run are in its net" in n for n in found.notes) is told
 
 
+def test_what_was_left_has_the_digits_of_its_instrument(copied: Path) -> None:
+    """Some venues tell eight of what was executed."""
+    start, names = Run.at(copied).summary["start_ns"], list[str]()
+
+    def earlier(rows: list[dict[str, Any]]) -> None:
+        row = next(one for one in rows if one["kind"] == "LIMIT" and one["status"] == "FILLED")
+        row |= {"filled": f"{Decimal(row['filled']):.10f}", "ts_init": start - SECOND_NS}
+        names.append(row["client_order_id"])
+
+    changed(copied, mode="live")
+    found = parity_of(edited(copied, earlier))
+    assert [str(one) for one in found.differences if one.order in names] == []
+
+
 @pytest.mark.parametrize("is_known", [True, False])
 @pytest.mark.parametrize("status", ["FILLED", "CANCELED"])
 def test_what_was_over_when_the_run_began_is_not_given_again(
