@@ -77,6 +77,7 @@ class Way:
         self._sending = sending
         self._waiting: dict[str, _Waiting] = {}
         self._is_busy = False  # within a native call of its own
+        self.is_left = False  # of commands that a run gave: its cancels are among them
         self.look = stop.safe("an exit that waits", self._look)
         stop.on_silent = self._give_up
 
@@ -101,6 +102,8 @@ class Way:
 
     def clear(self, order: Any) -> bool:
         """Cancel what is in an approved order's way; whether anything was."""
+        if self.is_left:
+            return False
         name = str(order.client_order_id)
         live = self._core.gate.ledger.live.get(name)
         if live is None or not live.is_exit or live.contingent:

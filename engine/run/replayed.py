@@ -166,6 +166,8 @@ class Replayed(GuardedStrategy):
         return self.declares
 
     def on_start(self) -> None:
+        assert self._guard is not None  # since it was built
+        self._guard.way.is_left = True
         waiting = {
             (one.order["instrument"], one.order["kind"])
             for one in self.played
