@@ -414,6 +414,8 @@ class Account(JournaledAccount):
         self._is_settled = True
         await self._end_tasks()
         cancels_open = self._cancels_open()
+        if cancels_open:
+            self.takes_ns = self.now_ns()
         try:
             await desk.stop(cancel_open=cancels_open, most_secs=most_secs)
         except JournalError as error:

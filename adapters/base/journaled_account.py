@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 
 from fairlead.adapters.base.runtime import VenueRuntime
@@ -29,6 +30,7 @@ class JournaledAccount:
         self.findings: list[Finding] = []
         # When it was last compared with the venue, whole, UNIX ns; 0 where NautilusTrader compares
         self.compared_ns = 0
+        self.takes_ns = math.inf  # from when on the stop of the run cancels all that is open
         self._config = config
         self._opening = journaled.opening(journal)
         self._counted = 0  # executions of the run that the first balances have

@@ -8,7 +8,6 @@ that came late, an exit that was refused for the moment (a stale book), one that
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -49,7 +48,6 @@ class WindDown:
         self._unheard: set[str] = set()  # of them, no exits, and of unknown outcome
         self._cancels = False
         self._has_begun = False
-        self.begun_ns = math.inf  # when the stop of the run began
         self.is_stopping = False  # its own on_stop runs just now
         self.has_stopped = False  # and it will not be called again
         self.refusal = ""  # why the last exit was refused, by the gate, the desk or the venue
@@ -63,7 +61,6 @@ class WindDown:
         """Its code sees no more market; `cancels`: what of its orders is no exit is cancelled."""
         self._cancels = cancels
         self._has_begun = True
-        self.begun_ns = self._core.clock().timestamp_ns()
         if not self._acts():
             return
         core = self._core

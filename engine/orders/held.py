@@ -178,10 +178,10 @@ class Held(Part):
         if order.is_held:
             order.intent = msgspec.structs.replace(held, release=releases)
 
-    def cancel(self, order: LiveOrder) -> None:
+    def cancel(self, order: LiveOrder, why: object = None) -> None:
         """Of one that is held: over at once, durably."""
         intent = order.told
-        if not self._journal.cancel_held(intent.client_order_id):
+        if not self._journal.cancel_held(intent.client_order_id, why):
             logger.warning("%s was cancelled by another process", intent.client_order_id)
         self._over(order)
 
@@ -309,7 +309,7 @@ class Held(Part):
             else "cancelled, as held.passed says",
         )
         if not asks:
-            self.cancel(order)
+            self.cancel(order, {"code": PASSED, "message": "cancelled, as held.passed says"})
             return
         order.is_firing = True  # a person decides: not in this run
         if self.on_asked is not None:

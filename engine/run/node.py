@@ -509,6 +509,7 @@ class NodeRun:
                 self.trading,
                 assembly.parts.strategies,
                 cancels=cancels,
+                flattens="flatten" in self.loaded.config.risk.on_breach,
                 kills=self._kill_state.in_force(),
                 since_ns=self._began_ns,
             )

@@ -11,11 +11,10 @@ import msgspec
 from nautilus_trader.model import InstrumentId
 
 from fairlead.adapters.base.venue import VenueInstrument
-from fairlead.engine.brackets.strategy import TAKEN
-from fairlead.engine.kill.bare import Lost, lost_stops
 from fairlead.engine.kill.state import Kill
 from fairlead.engine.orders.journal_reads import JournalError, Position
 from fairlead.engine.risk.view import instrument_facts
+from fairlead.engine.run.taken import Gone, gone_stops
 from fairlead.engine.run.trading import TradingAccount
 
 logger = logging.getLogger(__name__)
@@ -51,13 +50,15 @@ def remains(
     strategies: Iterable[Any],
     *,
     cancels: bool = False,
+    flattens: bool = False,
     kills: Collection[Kill] = (),
     since_ns: int | None = None,
 ) -> list[Held]:
     """Of real accounts by their journals, dust left out; of simulated ones only broken words.
 
-    `cancels`: the stop of the run takes orders away, stops too. `kills` are in force, `since_ns` is
-    when the run began (None: what became of stops is not looked for).
+    `cancels`: the stop of the run takes orders away, stops too; `flattens`: so does a broken loss
+    limit, to close. `kills` are in force, `since_ns` is when the run began (None: what became of
+    stops is not looked for).
     """
     strategies = list(strategies)
     found: dict[tuple[str, str], Position] = {}
@@ -72,12 +73,12 @@ def remains(
     broken = dict(_broken(strategies, found if trading else None))
     bare = dict(_bare(strategies, found, cancels=cancels))
     took: dict[tuple[str, str], str] = {}
-    for key, one in _lost(trading, kills) if since_ns is not None else ():
-        guard = next((s._guard for s in strategies if s._guard.id == key[0]), None)
-        if one.kill is None and one.ts_ns < (since_ns or 0):
-            continue  # of an earlier run, which has told it
-        why, is_arranged = _why(one, guard, cancels=cancels)
-        if key not in bare and not _is_bracketed(guard, key[1]):
+    guards = {s._guard.id: s._guard for s in strategies if s._guard.view is not None}
+    gone: Iterable[Gone] = ()
+    if since_ns is not None:
+        gone = gone_stops(trading, guards, kills, since_ns, flattens=flattens)
+    for key, why, is_arranged in gone:
+        if key not in bare and not _is_bracketed(guards.get(key[0]), key[1]):
             bare[key] = why if is_arranged else ""
         if not is_arranged:
             took[key] = why
@@ -143,34 +144,9 @@ def _bare(
                 yield (owner, name), ""
 
 
-def _lost(
-    trading: Sequence[TradingAccount], kills: Collection[Kill]
-) -> Iterator[tuple[tuple[str, str], Lost]]:
-    for account in trading:
-        try:
-            for one in lost_stops(account.journal, account.venue.lower(), account.account, kills):
-                yield (one.strategy, one.instrument), one
-        except JournalError:
-            continue  # it is told what is wrong with it
-
-
-def _why(lost: Lost, guard: Any, *, cancels: bool) -> tuple[str, bool]:
-    """Why a stop is gone, and whether the config or its strategy wanted that."""
-    if lost.kill is not None:
-        return f"{lost.stop} was cancelled by the kill of {lost.kill.scope}", False
-    if guard is not None and guard.view is not None:
-        if lost.ts_ns >= guard.stop.silent_ns:
-            return f"{lost.stop} was cancelled as its strategy was stopped for a fault", False
-        if cancels and lost.ts_ns >= guard.winddown.begun_ns:
-            return TAKEN, True
-    if lost.is_asked:
-        return f"{lost.stop} was cancelled, as its strategy asked, and no other lives", True
-    return f"{lost.stop} was cancelled, and not as this engine asked", False
-
-
 def _is_bracketed(guard: Any, instrument: str) -> bool:
     """Whether its brackets know what protects the position, and tell it."""
-    if guard is None or guard.view is None:
+    if guard is None:
         return False
     return any(one.instrument == instrument for one in guard.brackets.open())
 

@@ -274,6 +274,7 @@ class NativeAccount(JournaledAccount):
         if self._is_settled or self._config.run.on_stop == "keep":
             return
         self._is_settled = True
+        self.takes_ns = self.now_ns()
         loop = asyncio.get_running_loop()
         latest, again = loop.time() + most_secs, 0.0
         while (live := self.live()) and loop.time() < latest:
