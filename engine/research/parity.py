@@ -232,7 +232,8 @@ def compared(
         if kind == UNEXPLAINED and not why:
             kind, why = _like_another(row, latencies, as_refused, slack)
         if kind == UNEXPLAINED and not why:
-            kind, why = _queued(row, pair, queueless, is_same=cuts_at_fills and not is_changed)
+            is_same = cuts_at_fills and not is_changed
+            kind, why = _queued(row, pair, queueless, slack, is_same=is_same)
         prices = (behind or {}).get(row["client_order_id"], ())
         if kind == UNEXPLAINED and (price := _took_behind(row, pair, prices)) is not None:
             kind, why = LIQUIDITY, f"what was left at {price} the book told only later"
@@ -534,7 +535,9 @@ def _trading(row: Row) -> list[Event]:
     return [event for event in events_of(row) if event.what != "accepted"]
 
 
-def _queued(row: Row, pair: Pair, queueless: Variant | None, *, is_same: bool) -> tuple[str, str]:
+def _queued(
+    row: Row, pair: Pair, queueless: Variant | None, slack: Slack, *, is_same: bool
+) -> tuple[str, str]:
     mine, theirs = pair
     own = _own(row)
     fills = [one for one in pair if one is not None and one.what == "fill"]
@@ -555,7 +558,7 @@ def _queued(row: Row, pair: Pair, queueless: Variant | None, *, is_same: bool) -
     if mine is None or mine.what != "fill":
         return UNEXPLAINED, "the same executions, and another end"
     known = None if queueless is None else queueless.rows.get(row["client_order_id"])
-    if known is not None and filled_by(known, mine.ts) >= filled_by(row, mine.ts):
+    if known is not None and filled_by(known, mine.ts + slack.ns) >= filled_by(row, mine.ts):
         return QUEUE, "shorter than what was displayed"
     return UNEXPLAINED, "not even without a queue"
 

@@ -225,6 +225,21 @@ def test_a_paper_run_by_the_same_config_has_no_other_queue(is_late: bool) -> Non
     assert set(kinds.values()) == {"queue"}
 
 
+@pytest.mark.parametrize("apart_ns", [0, 1, 2])
+def test_without_a_queue_it_may_come_as_late_as_clocks_are_apart(apart_ns: int) -> None:
+    """A venue's own time of a fill is before the data of it came."""
+    late = at(3, "0.01")
+    without = row({**late, "ts_event": late["ts_event"] + apart_ns})
+    (found,) = compared(
+        [row(late)],
+        {"O-1": row()},
+        lacking=(),
+        slack_ns=1,
+        queueless=Variant(words="without a queue", rows={"O-1": without}),
+    )
+    assert found.kind == ("queue" if apart_ns <= 1 else "unexplained")
+
+
 def test_a_fee_hides_nothing_that_comes_after_it() -> None:
     taker = at(2, "0.01") | {"liquidity": "TAKER"}
     mine, theirs = row(at(2, "0.01"), at(3, "0.02")), row(taker, at(3, "0.03"))
