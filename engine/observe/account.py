@@ -67,6 +67,18 @@ class StrategySummary(InstrumentSummary, frozen=True, kw_only=True):
     strategy: str
 
 
+def moved(one: InstrumentSummary) -> dict[str, Decimal] | None:
+    """What its executions moved of a cash account's balances, by currency, fees taken off; None:
+    what is held has no mark, by which it could be told."""
+    base = one.position - one.opening_position
+    if base and one.mark is None:
+        return None
+    found = {currency: -fee for currency, fee in one.fees_unvalued.items()}
+    found[one.base] = base
+    found[one.quote] = one.net - one.opening_gain - base * (one.mark or ZERO)
+    return found
+
+
 class Account:
     """Average-cost account of one instrument, fed with its fills in time order."""
 

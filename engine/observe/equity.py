@@ -15,7 +15,7 @@ import msgspec
 from nautilus_trader.model import AccountType, Venue
 
 from fairlead.engine.currencies import currency, money
-from fairlead.engine.observe.account import InstrumentSummary
+from fairlead.engine.observe.account import InstrumentSummary, moved
 
 ZERO = Decimal(0)
 ROUNDINGS = 2  # of a balance with a fill: its result and its fee
@@ -26,11 +26,13 @@ class Equity(msgspec.Struct, frozen=True, kw_only=True):
 
     `end` is the account's balance of the currency with what it holds of the instruments that are
     quoted in it: base currency at its mark (cash), or open profit and loss (margin). `change` is
-    what the run's executions won in that currency, and `start` what the account was worth without
+    what the run's executions moved of these, and `start` what the account was worth without
     them: what was held at the start at the marks of the end, what was deposited meanwhile included.
     A position that a live run took over is held at the start, at the same marks: what it is worth
-    beyond its cost by the journal is `taken_over`, and no part of `change`. Net profit and loss,
-    which is measured from that cost, is `change` + `taken_over`.
+    beyond its cost by the journal is `taken_over`, and no part of `change`. `crossed` is the part
+    of `change` that is in no net of this currency: what instruments of other quote currencies moved
+    of the same balances (ETH_BTC those of BTC and ETH), and fees that were taken from them. Net
+    profit and loss, which is measured from that cost, is `change` - `crossed` + `taken_over`.
 
     A simulated account starts with what the config says. Its balances are rounded with each fill,
     `change` is exact: `end` is `start` + `change` + `rounding`.
@@ -40,6 +42,7 @@ class Equity(msgspec.Struct, frozen=True, kw_only=True):
     end: Decimal
     change: Decimal
     taken_over: Decimal = ZERO
+    crossed: Decimal = ZERO
     rounding: Decimal = ZERO
 
 
@@ -77,32 +80,97 @@ def equity(
         for quote, ones in by_quote.items():
             if any(one.opening_position and one.mark is None for one in ones):
                 continue
+            first: Decimal | None = None
+            marks: dict[str, Decimal | None] = {}  # of the bases that are in its worth
             if is_margin:
                 end: Decimal | None = _open_worth(quote, venue, parts, totals)
-                first = None if before is None else before.get(quote, ZERO)
+                first = None if before is None else before[quote]
             else:
-                end = _worth(ones, totals)
-                first = None if before is None else _worth(ones, before)
-            if end is not None:
-                found[venue][quote] = _equity(ones, end, first)
+                marks = {one.base: one.mark for one in ones}
+                end = _worth(quote, marks, totals)
+                first = None if before is None else _worth(quote, marks, before)
+            others = [one for one in mine if one.quote != quote and one.fills]
+            more = crossed(quote, marks, ones, others)
+            if end is not None and more is not None:
+                most = _most_rounded(quote, marks, ones, others)
+                found[venue][quote] = _equity(ones, end, more, first, most)
     return found
 
 
-def _equity(ones: Sequence[InstrumentSummary], end: Decimal, first: Decimal | None) -> Equity:
+def crossed(
+    quote: str,
+    marks: Mapping[str, Decimal | None],
+    ones: Iterable[InstrumentSummary],
+    others: Iterable[InstrumentSummary],
+) -> Decimal | None:
+    """See `Equity`; `ones` are the venue's instruments of the quote currency, `others` the rest.
+
+    `marks` are those of the base currencies that the worth has: none on margin, where only fees
+    move another's balance. None: a mark is lacking.
+    """
+    at = {**marks, quote: Decimal(1)}
+    total = ZERO
+    fees = [{name: -fee for name, fee in one.fees_unvalued.items()} for one in ones]
+    for amounts in (*fees, *(_taken(one, is_margin=not marks) for one in others)):
+        if amounts is None:
+            return None
+        for name, amount in amounts.items():
+            if amount and name in at:
+                if (mark := at[name]) is None:
+                    return None
+                total += amount * mark
+    return total
+
+
+def _taken(one: InstrumentSummary, *, is_margin: bool) -> dict[str, Decimal] | None:
+    if is_margin:
+        return {name: -fee for name, fee in one.fees_unvalued.items()}
+    return moved(one)
+
+
+def _equity(
+    ones: Sequence[InstrumentSummary],
+    end: Decimal,
+    more: Decimal,
+    first: Decimal | None,
+    most: Decimal,
+) -> Equity:
     """Of the instruments of one quote currency. `first`: what the account began with by the config,
-    where it is known: more than rounding apart, it was moved by what has another quote currency."""
+    where it is known; `most` is what rounding may make of it, `more` what was crossed."""
     taken_over = sum((one.opening_gain for one in ones), ZERO)
-    change = sum((one.net for one in ones), ZERO) - taken_over
+    change = sum((one.net for one in ones), ZERO) - taken_over + more
     start, rounding = end - change, ZERO
-    most = ROUNDINGS * _rounded(ones) * sum(one.fills for one in ones)
     if first is not None and abs(start - first) <= most:
         start, rounding = first, start - first
-    return Equity(start=start, end=end, change=change, taken_over=taken_over, rounding=rounding)
+    return Equity(
+        start=start,
+        end=end,
+        change=change,
+        taken_over=taken_over,
+        crossed=more,
+        rounding=rounding,
+    )
 
 
-def _rounded(ones: Sequence[InstrumentSummary]) -> Decimal:
-    """What a balance is kept in, of their quote currency: cents, or the smallest of a coin."""
-    return Decimal(1).scaleb(-currency(ones[0].quote).precision)
+def _most_rounded(
+    quote: str,
+    marks: Mapping[str, Decimal | None],
+    ones: Iterable[InstrumentSummary],
+    others: Iterable[InstrumentSummary],
+) -> Decimal:
+    """What the fills may have rounded, of all balances that the worth has."""
+    at = {**marks, quote: Decimal(1)}
+    least = {name: _rounded(name) * (mark or ZERO) for name, mark in at.items()}
+    fills = sum(one.fills for one in ones) * least[quote]
+    for one in others:
+        touched = {one.base, one.quote, *one.fees_unvalued} & least.keys()
+        fills += one.fills * sum((least[name] for name in touched), ZERO)
+    return ROUNDINGS * fills
+
+
+def _rounded(code: str) -> Decimal:
+    """What a balance is kept in: cents, or the smallest of a coin."""
+    return Decimal(1).scaleb(-currency(code).precision)
 
 
 def _open_worth(
@@ -120,16 +188,17 @@ def _open_worth(
     return totals.get(quote, ZERO) + sum(mine, ZERO)
 
 
-def _worth(ones: Sequence[InstrumentSummary], totals: Mapping[str, Decimal]) -> Decimal | None:
-    """Of the instruments of one quote currency, with its balance, on a cash account."""
-    quote = totals.get(ones[0].quote, ZERO)
-    marks = {one.base: one.mark for one in ones}
+def _worth(
+    quote: str, marks: Mapping[str, Decimal | None], totals: Mapping[str, Decimal]
+) -> Decimal | None:
+    """A balance, with those of the instruments that are quoted in it at their marks (cash)."""
+    worth = totals.get(quote, ZERO)
     for base, mark in marks.items():
         held = totals.get(base, ZERO)
         if held and mark is None:
             return None
-        quote += held * (mark or ZERO)
-    return quote
+        worth += held * (mark or ZERO)
+    return worth
 
 
 def balance_changes(

@@ -78,9 +78,22 @@ def _trading_rows(summary: RunSummary, *, brief: bool) -> Iterator[tuple[str, st
     yield "net PnL", _amounts(summary.net, signed=True)
     if not (brief and _is_apart(summary)):
         yield from (("net by strategy", text) for text in _parts(summary))
+    yield from _equity_rows(summary)
+    for venue, moved in summary.balance_changes.items():
+        yield f"balances {venue}", _amounts(moved, signed=True)
+    took = summary.tick_to_order_ns
+    if took is not None and took.get("p50_ns") is not None:  # none was measured: paper, no order
+        both = (f"{name} {_micros(took.get(f'{name}_ns'))}" for name in ("p50", "p99"))
+        yield "tick to order", ", ".join(both)
+
+
+def _equity_rows(summary: RunSummary) -> Iterator[tuple[str, str]]:
     for venue, worths in summary.equity.items():
         for quote, worth in worths.items():
             change = f"{shown(worth.change, signed=True)}, all at the last marks"
+            if worth.crossed:
+                more = shown(worth.crossed, signed=True)
+                change += f"; {more} of it by what is quoted in other currencies, in no net PnL"
             if worth.taken_over:
                 more = shown(worth.taken_over, signed=True)
                 change += f"; net PnL has {more} more, of what was taken over, since its cost"
@@ -88,12 +101,6 @@ def _trading_rows(summary: RunSummary, *, brief: bool) -> Iterator[tuple[str, st
                 change += f", balances rounded by {worth.rounding:+f}"
             text = f"{shown(worth.start)} to {shown(worth.end)} {quote} ({change})"
             yield f"equity {venue}", text
-    for venue, moved in summary.balance_changes.items():
-        yield f"balances {venue}", _amounts(moved, signed=True)
-    took = summary.tick_to_order_ns
-    if took is not None and took.get("p50_ns") is not None:  # none was measured: paper, no order
-        both = (f"{name} {_micros(took.get(f'{name}_ns'))}" for name in ("p50", "p99"))
-        yield "tick to order", ", ".join(both)
 
 
 def _files(files: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -87,8 +87,11 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "ts": "ts",
         "venue": "text",
         "currency": "text",
-        "equity": "number",  # kept + pnl
-        "pnl": "number",  # of the run's fills, after fees, at the marks of then
+        "equity": "number",  # kept + pnl + crossed
+        "pnl": "number",  # of the run's fills in what is quoted in it, after fees, at these marks
+        # what fills in instruments of other quote currencies moved of the same balances, as
+        # ETH_BTC those of BTC and ETH, and fees taken from them, at the marks of then
+        "crossed": "number",
         "kept": "number",  # what the account began with, left alone
         "held": "number",  # all of it put into the instruments at their first marks, in equal parts
     },

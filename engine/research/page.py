@@ -275,6 +275,9 @@ def _worth(one: dict[str, Any]) -> str:
         ("left alone", _money(one["kept"], one["currency"])),
         ("held", f"{_money(one['held'], one['currency'])}, all of it in the instruments"),
     ]
+    if one["crossed"]:
+        crossed = f"{_money(one['crossed'], one['currency'])}, of the same balances"
+        rows.insert(2, ("by what is quoted in other currencies", crossed))
     found = one["returns"]
     if found is not None:
         ratio = "no variation" if found["ratio"] is None else f"{found['ratio']:+.3f}"

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from fairlead.engine.observe.account import Account
+from fairlead.engine.observe.account import Account, InstrumentSummary
+from fairlead.engine.observe.equity import crossed
 from fairlead.engine.observe.journaled import Booked
 from fairlead.engine.orders.journal_reads import JournaledOrder
 from fairlead.engine.orders.model import Side, VenueFill
@@ -271,6 +272,8 @@ def _standing(ts: int | None, strategy: str, name: str, held: Account, quantity:
 class _Group:
     """The instruments of one venue with one quote currency, and what the account began with."""
 
+    others: Sequence[_Group] = ()  # of the same venue
+
     def __init__(self, venue: str, quote: str, started: Mapping[str, Decimal], margin: bool):
         self.venue, self.quote = venue, quote
         self.accounts: dict[str, Account] = {}
@@ -286,12 +289,25 @@ class _Group:
         if not self.first:
             self.first = dict(self.marks)
         kept = self._kept(self.marks)
-        pnl = sum((one.summary(self.marks[name]).net for name, one in self.accounts.items()), ZERO)
+        mine = self.told()
+        pnl = sum((one.net for one in mine), ZERO)
+        bases = {} if self._margin else self._bases(self.marks)
+        others = [one for group in self.others for one in group.told() if one.fills]
+        if (more := crossed(self.quote, bases, mine, others)) is None:
+            return None
         grown = sum((self._grown(name, price) for name, price in self.first.items()), ZERO)
         held = self._kept(self.first) * grown / len(self.first)
-        numbers = {"equity": kept + pnl, "pnl": pnl, "kept": kept, "held": round(held, 8)}
+        numbers = {"equity": kept + pnl + more, "pnl": pnl, "crossed": more, "kept": kept}
+        numbers["held"] = round(held, 8)
         told = {name: _text(number) for name, number in numbers.items()}
         return {"ts": ts, "venue": self.venue, "currency": self.quote, **told}
+
+    def told(self) -> list[InstrumentSummary]:
+        """What the run has traded, at the marks of now."""
+        return [one.summary(self.marks.get(name)) for name, one in self.accounts.items()]
+
+    def _bases(self, marks: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        return {one.base: marks[name] for name, one in self.accounts.items()}
 
     def _grown(self, name: str, first: Decimal) -> Decimal:
         """What one of the currency became: an inverse contract won what it was worth less."""
@@ -304,8 +320,8 @@ class _Group:
         if self._margin:  # what is open has won is in no balance
             worth += sum((one.summary(marks[name]).net for name, one in self.opened.items()), ZERO)
         else:
-            bases = {one.base: marks[name] for name, one in self.accounts.items()}
-            worth += sum((self._started.get(base, ZERO) * at for base, at in bases.items()), ZERO)
+            bases = self._bases(marks).items()
+            worth += sum((self._started.get(base, ZERO) * at for base, at in bases), ZERO)
         return worth
 
 
@@ -357,6 +373,8 @@ def _groups(traded: Traded, fills: Iterable[Row]) -> dict[str, _Group]:
         groups[name] = by_group[key]
         groups[name].accounts[name] = account
         groups[name].opened[name] = _opened(traded, name)
+    for key, group in by_group.items():
+        group.others = [by_group[one] for one in by_group if one != key and one[0] == key[0]]
     return groups
 
 
