@@ -96,7 +96,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "held": "number",  # all of it put into the instruments at their first marks, in equal parts
     },
     "positions": {
-        "ts": "ts",
+        "ts": "ts",  # none: held at the start, at its cost by the journal
         "strategy": "text",
         "instrument": "text",
         "position": "number",

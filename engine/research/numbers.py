@@ -139,7 +139,7 @@ def worth(rows: Sequence[Row]) -> list[dict[str, Any]]:
     found = []
     for (venue, currency), mine in groups.items():
         # The first look is after the first fills of its second: what was there before is its start
-        start = float(mine[0]["kept"])
+        start = float(mine[0]["equity"]) - float(mine[0]["pnl"]) - _crossed(mine[0])
         equity = [start, *(float(row["equity"]) for row in mine)]
         drop, share = drawdown(equity)
         found.append(
@@ -149,7 +149,7 @@ def worth(rows: Sequence[Row]) -> list[dict[str, Any]]:
                 "start": start,
                 "end": equity[-1],
                 "pnl": float(mine[-1]["pnl"]),
-                "crossed": float(mine[-1].get("crossed") or 0),  # none of earlier versions
+                "crossed": _crossed(mine[-1]),
                 "kept": float(mine[-1]["kept"]) - float(mine[0]["kept"]),
                 "held": float(mine[-1]["held"]) - float(mine[0]["held"]),
                 "looks_secs": _step_secs(mine),
@@ -160,6 +160,11 @@ def worth(rows: Sequence[Row]) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _crossed(row: Row) -> float:
+    """A run of an earlier version told none."""
+    return float(row.get("crossed") or 0)
 
 
 def _step_secs(rows: Sequence[Row]) -> float | None:

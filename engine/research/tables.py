@@ -161,11 +161,19 @@ def _book(account: Account, fill: Row) -> None:
 
 
 class _Held:
-    """Strategies' positions, from nothing on."""
+    """Strategies' positions, from what they held at the start on."""
 
-    def __init__(self, instruments: Mapping[str, Any]) -> None:
-        self._instruments = instruments
+    def __init__(self, traded: Traded) -> None:
+        self._instruments = traded.instruments
         self._accounts: dict[tuple[str, str], Account] = {}
+        for key, (quantity, cost) in traded.opening:
+            if key[1] in traded.instruments:
+                account = self.account(*key)
+                account.open(quantity, account.cost_of(quantity, cost))
+
+    def opened(self) -> Iterator[Row]:
+        for strategy, name in sorted(self._accounts):
+            yield self.row(None, strategy, name)
 
     def account(self, strategy: str, name: str) -> Account:
         key = strategy, name
@@ -173,7 +181,7 @@ class _Held:
             self._accounts[key] = Account(self._instruments[name])
         return self._accounts[key]
 
-    def row(self, ts: int, strategy: str, name: str) -> Row:
+    def row(self, ts: int | None, strategy: str, name: str) -> Row:
         account = self.account(strategy, name)
         told = account.summary(None)
         return {
@@ -194,9 +202,10 @@ class _Held:
 
 
 def _positions(traded: Traded, fills: Iterable[Row]) -> Iterator[Row]:
-    """A row after each fill, and of each who gave or got at a hand-over; what was held before the
-    run is no part of it."""
-    held = _Held(traded.instruments)
+    """A row of what each held at the start (no time), at its cost by the journal, then after each
+    fill, and of each who gave or got at a hand-over."""
+    held = _Held(traded)
+    yield from held.opened()
     handed = sorted(traded.handed, key=lambda one: one.ts, reverse=True)
     for fill in fills:
         while handed and handed[-1].ts <= fill["ts_event"]:

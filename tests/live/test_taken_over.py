@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from fairlead.engine.research.runs import Run, newest
 from tests.live import hosted
 from tests.live.test_exits import OPTIONS, QUICK
 from tests.support import configs
@@ -126,12 +127,31 @@ def is_told(told: dict[str, Any], fills: list[dict[str, Any]], kinds: dict[str, 
     assert change == bought - fees
 
 
+def positions_are_the_journals(runs: Runs, told: dict[str, Any], held: Decimal) -> None:
+    """The kept run's table begins with what was held, and ends with journal and summary."""
+    rows = Run.at(next(newest(runs.folder / "state"))).rows("positions")
+    (one,) = told["instruments"]
+    assert [row["ts"] for row in rows].count(None) == (1 if held else 0)
+    if held:
+        at = Decimal(one["opening_cost"]) / held
+        assert (rows[0]["ts"], Decimal(rows[0]["position"])) == (None, held)
+        assert abs(Decimal(rows[0]["average"]) - at) < ROUNDING
+        assert abs(Decimal(rows[0]["realized"])) < ROUNDING
+        assert Decimal(rows[0]["fees"]) == 0
+    end, cost = runs.position()
+    assert Decimal(rows[-1]["position"]) == Decimal(one["position"]) == end
+    assert abs(Decimal(rows[-1]["average"]) - cost / end) < ROUNDING
+    for name, value in (("realized", one["realized"]), ("fees", one["fees_value"])):
+        assert abs(Decimal(rows[-1][name]) - Decimal(value)) < ROUNDING
+
+
 def test_each_run_tells_what_was_executed_in_it(runs: Runs) -> None:
     bought = runs.run("buy", lambda: len(runs.rows("SELECT 1 FROM fills")) == 1)
     first = json.loads(bought.stdout)
     is_told(first, runs.fills(), {"LIMIT": 1, "MARKET": 1})
     assert first["fill_ratio"] == 0.5
     assert first["instruments"][0]["opening_position"] == "0"
+    positions_are_the_journals(runs, first, Decimal(0))
     start, cost = runs.position()
     assert start % Decimal("0.000001"), "the fee left no part of an increment"
 
@@ -143,6 +163,7 @@ def test_each_run_tells_what_was_executed_in_it(runs: Runs) -> None:
     assert second["orders_by_status"] == {"PARTIALLY_FILLED": 1}
     assert second["fill_ratio"] == 1
     assert (Decimal(one["opening_position"]), Decimal(one["opening_cost"])) == (start, cost)
+    positions_are_the_journals(runs, second, start)
     end, cost = runs.position()
     assert Decimal(one["position"]) == end
     spent = Decimal(one["opening_cost"]) + Decimal(one["turnover"])
@@ -151,6 +172,7 @@ def test_each_run_tells_what_was_executed_in_it(runs: Runs) -> None:
     third = json.loads(runs.run("nothing").stdout)
     (one,) = third["instruments"]
     is_told(third, [], {"LIMIT": 1})
+    positions_are_the_journals(runs, third, end)
     assert third["fill_ratio"] == 0
     assert third["orders_by_status"] == {"PARTIALLY_FILLED": 1}
     assert Decimal(one["opening_position"]) == Decimal(one["position"]) == end
