@@ -244,9 +244,11 @@ def rows(assumed: Assumptions, *, brief: bool = False) -> Iterator[tuple[str, st
 
 
 def _alike(of: Mapping[str, Any]) -> Iterator[str]:
-    """One line for all instruments of which the same is to be said."""
+    """One line for all of which the same is to be said; those of several venues by full id."""
     groups: dict[str, list[str]] = {}
+    venues = {name.rpartition(".")[2] for name in of}
     for name, what in of.items():
-        groups.setdefault(str(what), []).append(name.rpartition(".")[0])
+        shown = name if len(venues) > 1 else name.rpartition(".")[0]
+        groups.setdefault(str(what), []).append(shown)
     for text, names in groups.items():
         yield text if len(groups) == 1 else f"{', '.join(names)}: {text}"

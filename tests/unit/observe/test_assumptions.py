@@ -22,6 +22,7 @@ from fairlead.engine.config.model import Backtest
 from fairlead.engine.config.resolved import resolve
 from fairlead.engine.observe.assumptions import (
     Assumptions,
+    FeeRates,
     StrategyUsed,
     canonical,
     digest,
@@ -161,6 +162,21 @@ def test_a_live_run_has_no_simulated_execution_or_fees(tmp_path: Path) -> None:
     assert "order_quantity 0.01" in shown["parameters"], "the result names them in every mode"
     assert found.config
     assert found.strategies
+
+
+def test_instruments_of_one_name_on_two_venues_are_told_apart(tmp_path: Path) -> None:
+    ready = loaded(tmp_path, tmp_path, MAKER, TRADING)
+    cache = SimpleNamespace(instrument=lambda _: perpetual(PERP), top_of_book=lambda _: object())
+    found = assumptions(ready, cache, used(ready), fees_from="venue", simulated=False)
+    marks = {"BTC_USDT.A": "mid of the book", "BTC_USDT.B": "last trade"}
+    fees = {name: FeeRates(maker=Decimal(1), taker=Decimal(2), source=name) for name in marks}
+    told = list(assumed_rows(msgspec.structs.replace(found, marks=marks, fees=fees)))
+    assert [text for name, text in told if name == "marks"] == [
+        "BTC_USDT.A: mid of the book",
+        "BTC_USDT.B: last trade",
+    ]
+    rates = [text.partition(":")[0] for name, text in told if name == "fee rates"]
+    assert rates == list(marks)
 
 
 # The hashes
