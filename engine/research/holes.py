@@ -42,6 +42,4 @@ def cut(tops: Iterable[Top], spans: Sequence[Span]) -> list[Top]:
             found.append(top)
         elif found and not found[-1].is_hole:
             found.append(Top(top.ts))
-    if found and found[-1].is_hole:
-        found.pop()
     return found

@@ -51,7 +51,8 @@ class Marks:
     `samples` are by instrument, oldest first; `after` has by fill (`CLIENT-ORDER-ID/TRADE-ID`) the
     mid at each of `HORIZONS_SECS` after it: the last that was known then, and none where the book
     was gone. With `most` the newest fills have. `closing` are the last prices that were known, by
-    which the run is summed up; `by_book` the instruments that have had a book.
+    which the run is summed up; `by_book` the instruments that have had a book. Once the run
+    `is_ending` a book that goes is no hole: it is the end of its stream.
     """
 
     def __init__(self, most: int | None = None) -> None:
@@ -59,6 +60,7 @@ class Marks:
         self.after: dict[str, dict[int, Decimal]] = {} if most is None else Newest(most)
         self.closing: dict[str, Top] = {}
         self.by_book: set[str] = set()
+        self.is_ending = False
         self.step_ns = SECOND_NS  # between two samples, at first
         self._last: dict[str, Top] = {}
         self._next: dict[str, int] = {}  # time of the next sample
@@ -79,7 +81,7 @@ class Marks:
         was_known = self._last.pop(instrument, None) is not None
         if due := self._due.get(instrument):
             self._settle(instrument, due, ts + 1)
-        if was_known:
+        if was_known and not self.is_ending:
             self._sample(instrument, Top(ts))
             self._next[instrument] = 0  # where it ends is looked at when it is seen
 
@@ -87,6 +89,7 @@ class Marks:
         self, cache: Any, ids: Mapping[str, InstrumentId], ts: int, *, is_last: bool = False
     ) -> None:
         """At NautilusTrader's cache, at UNIX nanoseconds `ts`."""
+        self.is_ending |= is_last
         for name, instrument_id in ids.items():
             if cache.book_update_count(instrument_id):
                 self.by_book.add(name)
@@ -111,9 +114,6 @@ class Marks:
         for instrument, top in self._last.items():
             if self.samples[instrument][-1] is not top:
                 self.samples[instrument].append(top)
-        for kept in self.samples.values():
-            if kept and kept[-1].is_hole:  # which nothing ends
-                kept.pop()
 
     def put_back(self, key: str, mids: dict[int, Decimal]) -> None:
         """What was taken out of `after` while the run went on; it counts against no limit."""

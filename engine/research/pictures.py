@@ -100,9 +100,9 @@ def equity(run: Run, venue: str, currency: str) -> Figure:
 
 def _breaks(run: Run, venue: str, rows: Sequence[Row]) -> set[int]:
     """Rows after which nothing is known for a while: an instrument's book was gone until it had a
-    price again, and no other's price made a row meanwhile."""
+    price again, or until the end, and no other's price made a row meanwhile."""
     begun: dict[str, int] = {}
-    found: set[int] = set()
+    spans: list[tuple[int, int]] = []
     times = [row["ts"] for row in rows]
     for mark in run.rows("marks"):
         name = mark["instrument"]
@@ -111,10 +111,10 @@ def _breaks(run: Run, venue: str, rows: Sequence[Row]) -> set[int]:
         if mark["bid"] is None:
             begun[name] = mark["ts"]
         elif (begin := begun.pop(name, None)) is not None:
-            at = bisect_right(times, begin) - 1
-            if 0 <= at < len(times) - 1 and times[at + 1] >= mark["ts"]:
-                found.add(at)
-    return found
+            spans.append((begin, mark["ts"]))
+    spans += [(begin, times[-1]) for begin in begun.values() if times]
+    places = [(bisect_right(times, begin) - 1, end) for begin, end in spans]
+    return {at for at, end in places if 0 <= at < len(times) - 1 and times[at + 1] >= end}
 
 
 def _broken(values: Iterable[Any], breaks: Container[int]) -> list[Any]:

@@ -420,6 +420,7 @@ class NodeRun:
     def _stop_node(self, assembly: Assembly) -> None:
         if self._traits.is_simulated and self._settings.on_stop == "cancel":
             self._cancel_simulated(assembly)
+        self._marks.is_ending = True
         assembly.handle.stop()
 
     def _cancel_simulated(self, assembly: Assembly) -> None:

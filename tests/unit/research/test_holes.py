@@ -125,7 +125,11 @@ def test_an_order_that_was_asked_for_in_it_knew_no_market(run: Run) -> None:
 def test_it_is_summed_up_at_the_last_price_when_it_ends_in_a_gap(tmp_path: Path) -> None:
     found = _ran(tmp_path, range(9), has_book=True, ends=9)
     (one,) = found.summary["instruments"]
-    assert (Decimal(one["mark"]), found.rows("marks")[-1]["bid"]) == (1004, "1003.9")
+    *_, known, hole = found.rows("marks")
+    assert (Decimal(one["mark"]), known["bid"]) == (1004, "1003.9")
+    assert (_seconds([hole]), hole["bid"], hole["ask"]) == ([GONE], None, None)
+    for line in pictures.equity(found, "TEST", "USDT")["data"]:
+        assert line["y"].count(None) == 1, "no line is drawn to the end"
     last = found.rows("equity")[-1]
     assert Decimal(last["pnl"]) == Decimal(one["net"])
     assert found.summary["assumptions"]["marks"] == {

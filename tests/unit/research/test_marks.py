@@ -83,7 +83,18 @@ def test_a_book_that_is_gone_leaves_a_hole_and_nothing_is_known_of_what_is_due_i
         (SECOND_NS + 10, None),
         (3 * SECOND_NS + 20, 108),
         (11 * SECOND_NS, 109),
-    ], "what nothing ends is no hole"
+        (12 * SECOND_NS, None),
+    ], "also where nothing ends it"
+
+
+def test_a_book_that_goes_with_its_run_is_no_hole() -> None:
+    """The stop closes the stream, and what is kept of it is cleared."""
+    marks = Marks()
+    marks.told(NAME, top(10, 100))
+    marks.is_ending = True
+    marks.lost(NAME, SECOND_NS)
+    marks.finish(2 * SECOND_NS)
+    assert [one.ts for one in marks.samples[NAME]] == [10]
 
 
 def test_a_hole_outlives_the_samples_that_are_dropped() -> None:
@@ -135,6 +146,8 @@ def test_a_gap_is_a_hole_of_what_has_no_book() -> None:
         (60, True),
         *((ts, False) for ts in (70, 80, 90)),
     ]
+    last = [one for one in tops if one.ts <= 30]
+    assert [one.is_hole for one in cut(last, found[NAME])] == [False, False, True], "to the end"
     live = holes(gaps, [NAME], is_read=False)
     assert live == {NAME: [(55, 65)]}, "what a recording lacks, the run that made it knew"
 
