@@ -75,6 +75,7 @@ class BookStatus(msgspec.Struct, kw_only=True):
     state: BookState = BookState.RESYNC
     since_ns: int = 0  # in this state
     last_update_ns: int = 0
+    traded_ns: int = 0  # the first trade that came while the book was subscribed
     updates: int = 0
     gaps: int = 0
     resyncs: int = 0
@@ -181,6 +182,13 @@ class RunStatus:
 
     def count(self, name: str, by: int = 1) -> None:
         self.counters[name] = self.counters.get(name, 0) + by
+
+    def traded(self, instrument: str, ts_ns: int) -> None:
+        """A trade came."""
+        self.count(trades_counter(instrument))
+        book = self.books.get(instrument)
+        if book is not None and not book.traded_ns:
+            book.traded_ns = ts_ns
 
     def event(self, kind: str, ts_ns: int) -> None:
         self.last_event_ns[kind] = ts_ns

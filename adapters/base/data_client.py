@@ -46,7 +46,7 @@ from fairlead.adapters.base.venue import (
 )
 from fairlead.engine.bars import bar_minutes
 from fairlead.engine.recording.gaps import GapKind, GapRow
-from fairlead.engine.status import BookState, StreamState, trades_counter
+from fairlead.engine.status import BookState, StreamState
 from fairlead.engine.warner import Warner
 
 logger = logging.getLogger(__name__)
@@ -379,7 +379,7 @@ class VenueDataClient(DataRequests):
                 ts_init,
             )
         self._last_trade_ns[trade.instrument_id] = ts_init
-        self._account.status.count(trades_counter(str(trade.instrument_id)))
+        self._account.status.traded(str(trade.instrument_id), ts_init)
         self._show(trade)
         self._handle_data(trade)
 
@@ -455,7 +455,8 @@ class VenueDataClient(DataRequests):
     # -- health -----------------------------------------------------------------------------------
 
     def _whole(self, kept: StreamedBook) -> None:
-        now_ns = self._account.now_ns()
+        # From its first row on: no gap lies over rows that are there
+        now_ns = max(kept.status.last_update_ns, kept.gap_since_ns)
         kept.reconnects = kept.wanted_ns = 0
         kept.last_update = self._loop_time()
         kept.set_state(BookState.VALID, now_ns)

@@ -66,10 +66,10 @@ class Recording:
         self._raw: dict[str, RawRecorder] = {}
         self.frameless: list[str] = []  # venues whose frames nobody can be shown
         self._venues = loaded.config.venues
+        self._names: list[str] = []  # instruments of which events are recorded
         self._locks = self._take_locks()
         self._coverage = [
-            Coverage(self.catalog, key, venue.instruments, status, self.gaps, now_ns)
-            for key, venue in self._venues.items()
+            Coverage(self.catalog, key, status, self.gaps, now_ns) for key in self._venues
         ]
         self._journal: RunJournal | None = None
         self._watch: JournalWatch | None = None
@@ -136,11 +136,11 @@ class Recording:
         """
         config = None
         if self.settings.normalized:
-            now_ns = self._now_ns()
-            for change in define(self.catalog, instruments, now_ns):
+            now_ns, recorded = self._now_ns(), list(instruments)
+            for change in define(self.catalog, recorded, now_ns):
                 self.problem(change)
-            names = [name for venue in self._venues.values() for name in venue.instruments]
-            self._journal = RunJournal(self.catalog, names, now_ns)
+            self._names = [str(one.id) for one in recorded]
+            self._journal = RunJournal(self.catalog, self._names, now_ns)
             self._watch = JournalWatch(self._journal, now_ns)
             config = self._journal.streaming(min(ROTATE_SECS, self.settings.promote_secs))
         self._keeper = threading.Thread(target=self._keep, name="recording", daemon=True)
@@ -185,7 +185,9 @@ class Recording:
     @property
     def holes(self) -> list[GapRow]:
         """Times before this run in which nothing was recorded, by instrument."""
-        return [row for coverage in self._coverage for row in coverage.holes.values()]
+        return [
+            row for coverage in self._coverage for rows in coverage.holes.values() for row in rows
+        ]
 
     # -- the keeper's thread ----------------------------------------------------------------------
 
@@ -201,6 +203,8 @@ class Recording:
             is_over = self._ended.wait(LOOK_SECS)
             try:
                 self._look_at_journal(is_over)
+                if is_over:
+                    self._settle()
                 for coverage in self._coverage:
                     coverage.close() if is_over else coverage.look()
                 self._disk_takes_it()
@@ -221,6 +225,12 @@ class Recording:
                 if is_over:
                     self.gaps.keep(self._refused_row(self._now_ns()))
                     return
+
+    def _settle(self) -> None:
+        """A run that was short: what others left is known when it is in the catalog."""
+        if self._promotion is not None and not all(one.is_settled for one in self._coverage):
+            self._read(self._promotion)
+            self._promotion = None
 
     def _look_at_journal(self, is_over: bool) -> None:
         """Told once, at once; the row until the end of the run comes with its end."""
@@ -251,17 +261,16 @@ class Recording:
 
     def _lost_row(self, from_ns: int, to_ns: int) -> None:
         assert self.lost is not None
-        for venue in self._venues.values():
-            for name in venue.instruments:
-                self.gaps.append(
-                    GapRow(
-                        kind=GapKind.STOPPED,
-                        instrument=name,
-                        reason=f"not recorded: {self.lost.why}",
-                        from_ns=from_ns,
-                        to_ns=to_ns,
-                    )
+        for name in self._names:
+            self.gaps.append(
+                GapRow(
+                    kind=GapKind.STOPPED,
+                    instrument=name,
+                    reason=f"not recorded: {self.lost.why}",
+                    from_ns=from_ns,
+                    to_ns=to_ns,
                 )
+            )
 
     def _disk_takes_it(self) -> None:
         """What came while the disk refused is missing: a row says so. Raises OSError."""

@@ -172,29 +172,16 @@ class Assembly:
 
         `kept` is called with the venue key of each account once its journal is there.
         """
+        executions = {
+            key: self._execution(key, connection, kept, stack)
+            for key, connection in self._connections.items()
+        }
+        # Only now it is known what the journals hold beside the config: it is recorded, too
         streaming = None if recording is None else recording.streaming(self._instruments())
         config = node_config(self._loaded, self._mode, streaming)
         builder = LiveNodeBuilder.from_config(self._loaded.config.name, config)
         for key, connection in self._connections.items():
-            execution: Any = None
-            if key not in self._loaded.traded:
-                pass
-            elif self._traits.is_real and connection.native is not None:
-                self._native_account(key, connection, connection.native, kept, stack)
-                execution = NATIVE
-            elif self._traits.is_real:
-                execution = make_execution_factory(self._account(key, connection, kept, stack))
-            elif self._traits.is_simulated:
-                execution = simulated_account(
-                    self._loaded.config,
-                    key,
-                    connection.runtime,
-                    self.parts.gate.approvals,
-                    latency_of(self._loaded),
-                    self.papers.append,
-                    partial(arrived, self._status),
-                )
-            builder = connection.add_to(builder, execution)
+            builder = connection.add_to(builder, executions[key])
         if self._traits.is_real:
             self._quotes()
         self.node = builder.build()
@@ -218,6 +205,33 @@ class Assembly:
         if watched:
             sources = build.venue_offer(self._loaded, more=self.held).sources
             self.node.add_actor(MarketActor({name: sources[name].kinds for name in watched}))
+
+    def _execution(
+        self,
+        key: str,
+        connection: VenueConnection,
+        kept: Callable[[str], None],
+        stack: ExitStack,
+    ) -> Any:
+        """Who executes the venue's orders; None: nobody."""
+        if key not in self._loaded.traded:
+            return None
+        if self._traits.is_real and connection.native is not None:
+            self._native_account(key, connection, connection.native, kept, stack)
+            return NATIVE
+        if self._traits.is_real:
+            return make_execution_factory(self._account(key, connection, kept, stack))
+        if not self._traits.is_simulated:
+            return None
+        return simulated_account(
+            self._loaded.config,
+            key,
+            connection.runtime,
+            self.parts.gate.approvals,
+            latency_of(self._loaded),
+            self.papers.append,
+            partial(arrived, self._status),
+        )
 
     def _claim(self, journals: Iterable[Journal]) -> None:
         """Each instrument is one strategy's, as NautilusTrader sees it."""

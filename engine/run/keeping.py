@@ -196,6 +196,7 @@ def record_of_node(
     gaps: list[GapRow] = []
     if ended.recording is not None:
         with contextlib.suppress(OSError):  # told by the summary
-            gaps = gaps_of(ended.recording.catalog, summary, loaded.config.instruments)
+            names = [*loaded.config.instruments, *ended.held]
+            gaps = gaps_of(ended.recording.catalog, summary, names)
     marks = ended.marks
     return record(loaded, summary, left, marks, used=ended.used, gaps=gaps, stamp=stamp)

@@ -377,7 +377,6 @@ def test_a_journal_that_is_taken_away_is_told_at_once_and_a_gap(
             assert min(row.from_ns for row in own) < gone_ns
             lasted_ns = 0 if verb == "record" else 3 * SECOND
             assert gone_ns + lasted_ns < max(row.to_ns for row in own) <= ended_ns
-        since_ns = min(row.from_ns for row in rows)
         if what != "catalog":
             summary = quiet_backtest(config)
             assert summary["gaps"]["kinds"]["stopped"] >= 2
@@ -391,7 +390,7 @@ def test_a_journal_that_is_taken_away_is_told_at_once_and_a_gap(
         are_whole(catalog, name)
         if what != "catalog":
             (hole,) = holes(catalog, name)
-            assert hole.from_ns <= since_ns + SECOND
+            assert hole.from_ns == max(row.to_ns for row in rows if row.instrument == name)
 
 
 def _take_away(catalog: Path, what: str) -> None:

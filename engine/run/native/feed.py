@@ -10,7 +10,7 @@ from nautilus_trader.model import BookAction, BookType, InstrumentId
 
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.engine.recording.gaps import GapKind, GapRow
-from fairlead.engine.status import BookState, trades_counter
+from fairlead.engine.status import BookState
 
 
 class NativeFeed(DataActor):
@@ -39,7 +39,7 @@ class NativeFeed(DataActor):
     def on_book_deltas(self, deltas: Any) -> None:
         if self._venue.on_market is not None:
             self._venue.on_market(deltas)
-        now_ns = self._venue.now_ns()
+        now_ns = deltas.ts_init  # no gap lies over rows that are there
         book = self._venue.status.book(str(deltas.instrument_id))
         if deltas.deltas[0].action is BookAction.CLEAR or book.state is not BookState.VALID:
             if book.state is BookState.VALID:
@@ -60,4 +60,4 @@ class NativeFeed(DataActor):
     def on_trade(self, trade: Any) -> None:
         if self._venue.on_market is not None:
             self._venue.on_market(trade)
-        self._venue.status.count(trades_counter(str(trade.instrument_id)))
+        self._venue.status.traded(str(trade.instrument_id), trade.ts_init)
