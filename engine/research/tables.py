@@ -414,9 +414,9 @@ def _equity(traded: Traded, fills: Sequence[Row], marks: Marks) -> Iterator[Row]
 
 def journaled_rows(booked: Booked) -> list[Row]:
     """Orders of a live run, of which the journal tells, as orders.jsonl has them."""
-    by_order: defaultdict[str, list[VenueFill]] = defaultdict(list)
-    for name, fill in booked.fills:
-        by_order[name].append(fill)
+    by_order: defaultdict[str, list[tuple[VenueFill, bool]]] = defaultdict(list)
+    for at, (name, fill) in enumerate(booked.fills):
+        by_order[name].append((fill, at < booked.counted))
     names = [(one, one.intent.client_order_id) for one in booked.orders]
     rows = [
         _journaled(one, by_order[name])
@@ -426,7 +426,7 @@ def journaled_rows(booked: Booked) -> list[Row]:
     return sorted(rows, key=lambda row: (row["ts_init"], row["client_order_id"]))
 
 
-def _journaled(order: JournaledOrder, fills: Sequence[VenueFill]) -> Row:
+def _journaled(order: JournaledOrder, fills: Iterable[tuple[VenueFill, bool]]) -> Row:
     one = order.intent
     is_open = order.state.status == "ACCEPTED" and order.filled
     return {
@@ -458,7 +458,8 @@ def _journaled(order: JournaledOrder, fills: Sequence[VenueFill]) -> Row:
                 "liquidity": {True: "MAKER", False: "TAKER", None: NOT_TOLD}[fill.is_maker],
                 "ts_event": fill.ts_event,
                 "synthetic": fill.synthetic,  # by an order's sum, and not one of its executions
+                "at_start": at_start,  # the start booked it: it was executed while nothing ran
             }
-            for fill in fills
+            for fill, at_start in fills
         ],
     }

@@ -18,18 +18,17 @@ from fairlead.engine.config.rules import RECORDED
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.observe.account import Account
 from fairlead.engine.observe.summary import RunSummary
-from fairlead.engine.observe.table import shown
 from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.orders.table import FILL_LAG_READS
 from fairlead.engine.recording.gaps import GapKind, crossing, read_gaps
 from fairlead.engine.research import parity
 from fairlead.engine.research.columns import Row
 from fairlead.engine.research.events import REFUSED, plain
-from fairlead.engine.research.merged import before
 from fairlead.engine.research.own import meetings
 from fairlead.engine.research.parity import Difference, Inputs, Lack, Parity, Span, Variant
 from fairlead.engine.research.runs import Run
-from fairlead.engine.run.as_held import AsHeld, openings
+from fairlead.engine.run.as_held import AsHeld
+from fairlead.engine.run.earlier import Earlier, notes, sent
 from fairlead.engine.run.latency import latency_of
 from fairlead.engine.run.own import Others, as_shown, at_prints, others_of, windows
 from fairlead.engine.run.replayed import (
@@ -49,7 +48,6 @@ LACKS = frozenset(
     (GapKind.GAP, GapKind.MISSING, GapKind.OVERFLOW, GapKind.STOPPED, GapKind.BETWEEN_RUNS)
 )
 LATE_NS = 250_000_000  # a run looks at its prices this much after they came, at most
-OVER = frozenset({"CANCELED", "EXPIRED", "FILLED", "REJECTED"})
 SLACK_NS = 1  # by which commands are given later
 REAL_SLACK_NS = 1_000_000_000  # a venue's clock, and how often it is asked, against ours
 F_TOB = RecordFlag.F_TOB.value
@@ -74,7 +72,7 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
     is_real = run.manifest.mode == "live"
     slack_ns = REAL_SLACK_NS if is_real else SLACK_NS
     loaded = config_of(run, config)
-    rows, over = _sent(run, loaded.config.instruments)
+    rows, earlier = _sent(run, loaded.config.instruments)
     catalog = loaded.resolve(loaded.config.backtest.catalog)
     span = (run.summary["start_ns"], run.summary["end_ns"])
     told("the inputs")
@@ -85,8 +83,15 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
         told("its own orders in the data")
         others = others_of(catalog, rows, (span[0], span[1] + AFTER_NS), slack_ns, poll_ns)
         rows = [as_shown(row, others) for row in rows]
-    loaded = _with_opening(loaded, run)
-    case = _Case(summary=run.summary, loaded=loaded, rows=rows, others=others, slack_ns=slack_ns)
+    loaded = _with_opening(loaded, run, earlier)
+    case = _Case(
+        summary=run.summary,
+        loaded=loaded,
+        rows=rows,
+        others=others,
+        slack_ns=slack_ns,
+        earlier=earlier,
+    )
     played = commands(rows, slack_ns, usual_ns(loaded, rows))
     more: dict[str, Any] = {
         "lacking": lacking,
@@ -100,7 +105,7 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
     }
     told("its commands through the backtest")
     played_again = _replayed(case, played, "as the run measured it")
-    base, nets = played_again.rows, played_again.nets
+    base = played_again.rows
     more |= {"denied": played_again.denied, "unchanged": played_again.unchanged}
     found = parity.compared(rows, base, **more)
     if any(one.kind in (parity.UNEXPLAINED, parity.QUEUE) for one in found):
@@ -120,33 +125,19 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
         inputs=tuple(inputs),
         lacking=tuple(lacking),
         differences=tuple(found),
-        nets=_nets(run, nets),
+        nets=_nets(run, played_again, loaded.config.instruments),
         notes=(
-            *_notes(run, loaded, rows),
-            *_earlier(run, over),
+            *_notes(run, loaded, rows, earlier),
+            *notes(run, earlier, played_again.unplayed, loaded.config.instruments),
             *_elsewhere(run, loaded.config.instruments),
         ),
         own=None if others is None else others.told,
     )
 
 
-def _sent(run: Run, names: Collection[str]) -> tuple[list[Row], list[Row]]:
-    """Those to compare, of the instruments in the config, and those that were over before the run
-    began.
-
-    Raises FairleadError PARITY-EMPTY, PARITY-KIND.
-    """
-    start_ns, rows, over = run.summary["start_ns"], list[Row](), list[Row]()
-    for row in run.rows("orders"):
-        if row["status"] in UNSENT or row["instrument"] not in names:
-            continue
-        whole = _whole(row)
-        if row["ts_init"] >= start_ns:
-            rows.append(whole)
-        elif row["status"] in OVER and ("changes" not in row or whole["ts_last"] < start_ns):
-            over.append(whole)
-        else:
-            rows.append(_since(whole, start_ns))
+def _sent(run: Run, names: Collection[str]) -> tuple[list[Row], Earlier]:
+    """Those to compare. Raises FairleadError PARITY-EMPTY, PARITY-KIND."""
+    rows, earlier = sent(run, names, UNSENT)
     if not rows:
         text = f"{run.id} sent no orders: there is nothing to compare"
         raise FairleadError("PARITY-EMPTY", text, int(Exit.NO_DATA))
@@ -158,18 +149,7 @@ def _sent(run: Run, names: Collection[str]) -> tuple[list[Row], list[Row]]:
             f"{', '.join(sorted(PLAYED))}",
             int(Exit.BAD_DATA),
         )
-    return rows, over
-
-
-def _since(row: Row, start_ns: int) -> Row:
-    """Of an order of an earlier run what was left of it when this one began."""
-    fills = [fill for fill in row["fills"] if fill["ts_event"] >= start_ns]
-    size = before(row := {**row, "fills": fills})
-    left, *changes = (
-        {**one, "quantity": format((Decimal(one["quantity"]) - size).normalize(), "f")}
-        for one in (row, *row["changes"])
-    )
-    return {**left, "changes": changes}
+    return rows, earlier
 
 
 def _elsewhere(run: Run, names: Collection[str]) -> Iterable[str]:
@@ -180,39 +160,16 @@ def _elsewhere(run: Run, names: Collection[str]) -> Iterable[str]:
         yield f"not in the config, and not compared: {', '.join(sorted(odd))}"
 
 
-def _earlier(run: Run, over: Sequence[Row]) -> Iterable[str]:
-    if over:
-        yield f"{len(over)} orders had ended when the run began: they are not compared"
-    rows = [row for row in run.rows("orders") if row["status"] not in UNSENT]
-    names, start_ns = {row["client_order_id"] for row in over}, run.summary["start_ns"]
-    untold = sum(
-        row["client_order_id"] in names or fill["ts_event"] < start_ns
-        for row in rows
-        for fill in row["fills"]
-    )
-    if untold:
-        yield f"net: {untold} executions of before the run are in its net, and in no backtest's"
-
-
-def _whole(row: Row) -> Row:
-    """Also of an order of an earlier run which ended while none ran: of that the journal alone
-    knows, and not what NautilusTrader's cache knows of the others."""
-    if "changes" in row:
-        return row
-    last = [row["ts_init"], row["ts_cancelled"] or 0, *(one["ts_event"] for one in row["fills"])]
-    triggered = None if row["trigger_price"] is None else "LAST_PRICE"
-    more = {"changes": [], "asked": [], "trigger_type": triggered, "ts_last": max(last)}
-    return {**row, **more}
-
-
 class _Again(msgspec.Struct, frozen=True):
     """What came of the commands: rows, why the gate refused one, when and why it first refused a
-    change of one, by the order's id in the run; nets by currency."""
+    change of one, by the order's id in the run; nets by currency; of the run's what is in
+    `unplayed` executions, by instrument: currency, amount, count."""
 
     rows: dict[str, Row]
     denied: dict[str, str]
     unchanged: dict[str, tuple[int, str]]
     nets: dict[str, Decimal]
+    unplayed: dict[str, tuple[str, Decimal, int]]
 
 
 class _Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,29 +180,28 @@ class _Case(msgspec.Struct, frozen=True, kw_only=True):
     rows: Sequence[Row]
     others: Others | None
     slack_ns: int
+    earlier: Earlier = Earlier()
 
     def given(self) -> Given:
-        names = self.loaded.config.instruments
         return Given(
-            held=AsHeld(
-                self.rows, openings(self.summary, names), self.summary["start_ns"], self.slack_ns
-            ),
+            held=AsHeld(self.rows, self.earlier, self.slack_ns),
             seen=None if self.others is None else self.others.rows,
             cuts=self.others is None,
             begin_ns=self.summary["start_ns"],
         )
 
 
-def _with_opening(loaded: LoadedConfig, run: Run) -> LoadedConfig:
+def _with_opening(loaded: LoadedConfig, run: Run, earlier: Earlier) -> LoadedConfig:
     """With what was held at the start in the balances, too: a cash account sells what it has."""
     balances = {
         currency: Decimal(amount)
         for amount, currency in (text.split() for text in loaded.config.simulated.balances)
     }
     for one in run.summary["instruments"]:
-        more = max(Decimal(one["opening_position"]), Decimal(0))
         if one["instrument"] not in loaded.config.instruments:
             continue  # of an earlier run, and kept: nothing of it is replayed
+        held = Decimal(one["opening_position"]) + earlier.balance(one["instrument"], one["base"])
+        more = max(held, Decimal(0))
         if more and loaded.config.venues[_venue(loaded, one["instrument"])].account_type == "cash":
             balances[one["base"]] = balances.get(one["base"], Decimal(0)) + more
     told = [f"{amount:f} {currency}" for currency, amount in balances.items()]
@@ -267,7 +223,9 @@ def _replayed(
             row["client_order_id"]: {**row, "decided": done.decided.get(row["client_order_id"], ())}
             for row in done.result.record().tables["orders"]
         }
-        net = at_marks(done.result.summary, _marks(case.summary), done.result.cache)
+        marks, cache = _marks(case.summary), done.result.cache
+        net = at_marks(done.result.summary, marks, cache)
+        unplayed = case.earlier.nets(marks, cache)
     finally:
         done.result.dispose()
     told, ids = done.told, done.told.ids.items()
@@ -276,6 +234,7 @@ def _replayed(
         denied={mine: told.denied[name] for mine, name in ids if name in told.denied},
         unchanged={mine: told.unchanged[name] for mine, name in ids if name in told.unchanged},
         nets=net,
+        unplayed=unplayed,
     )
 
 
@@ -403,12 +362,16 @@ def _had_left(known: Any, name: str, side: str, fill: Mapping[str, Any]) -> bool
     return size is not None and size < Decimal(fill["quantity"])
 
 
-def _nets(run: Run, nets: Mapping[str, Decimal]) -> dict[str, tuple[Decimal, Decimal]]:
-    """Of the run without what a position that it took over had won: the backtest has none."""
+def _nets(run: Run, again: _Again, names: Collection[str]) -> dict[str, tuple[Decimal, Decimal]]:
+    """Of the run without what no backtest has: what a position that it took over had won, what
+    executions of earlier runs' orders brought, and instruments that the config names no more."""
     mine = {name: Decimal(value) for name, value in run.summary["net"].items()}
     for one in run.summary["instruments"]:
-        mine[one["quote"]] -= Decimal(one.get("opening_gain", 0))  # an older run told none
-    zero = Decimal(0)
+        gain = "opening_gain" if one["instrument"] in names else "net"
+        mine[one["quote"]] -= Decimal(one.get(gain, 0))  # an older run told none
+    for quote, net, _ in again.unplayed.values():
+        mine[quote] -= net
+    zero, nets = Decimal(0), again.nets
     return {name: (mine.get(name, zero), nets.get(name, zero)) for name in sorted({*mine, *nets})}
 
 
@@ -446,21 +409,15 @@ def _is_changed(run: Run, loaded: LoadedConfig) -> bool:
     return run.manifest.config_file != loaded.sha256
 
 
-def _notes(run: Run, loaded: LoadedConfig, rows: Iterable[Row]) -> Iterable[str]:
+def _notes(run: Run, loaded: LoadedConfig, rows: Iterable[Row], earlier: Earlier) -> Iterable[str]:
     if _is_changed(run, loaded):
         yield f"{loaded.file} was changed since the run: it is compared with what the file says now"
     if damage := run.damage():
         yield f"the run's folder is not as it was written: {', '.join(damage)}"
     if run.manifest.mode == "live":
         held = any(Decimal(one["opening_position"]) for one in run.summary["instruments"])
-        more = ", and a position that was taken over" if held else ""
+        more = ", and a position that was taken over" if held or earlier.booked else ""
         yield f"balances are those of [simulated]{more}"
-    for one in run.summary["instruments"]:
-        if gain := Decimal(one.get("opening_gain", 0)):
-            yield (
-                f"net: the run's is its net PnL less {shown(gain, signed=True)} {one['quote']}, "
-                f"which the position in {one['instrument']} that it took over won beyond its cost"
-            )
     kills = [row for row in rows if row["strategy"] == KILL_STRATEGY and row["fills"]]
     if kills:
         yield (

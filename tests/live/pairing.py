@@ -8,7 +8,7 @@ from typing import Any
 from nautilus_trader.model import BookType, InstrumentId, OrderSide
 from nautilus_trader.trading import StrategyConfig
 
-from fairlead import GuardedStrategy
+from fairlead import GuardedStrategy, Role
 
 EVERY_NS = 700_000_000
 PART = Decimal("0.4")  # of the best level
@@ -71,6 +71,36 @@ class Turning(Pairing):
         side = OrderSide.SELL if held else OrderSide.BUY
         quantity = self.round_quantity(self.name, held or Decimal("0.0123"))
         order = self.order_factory.market(self.name, side, quantity, reduce_only=bool(held))
+        self.submit_order(order)
+
+    def on_order_accepted(self, event: Any) -> None:
+        pass
+
+
+class Keeping(Pairing):
+    """Rests a BUY under the market where it has nothing; else it sells what it holds, once, when
+    that is `MUCH` at least."""
+
+    config_class = PairingConfig
+    BOOKS = 10
+    SIZE, MUCH = Decimal("0.03"), Decimal("0.029")
+
+    def on_book_deltas(self, _deltas: Any) -> None:
+        top = self.cache.top_of_book(self.name)
+        if top is None:
+            return
+        self.count += 1
+        held = self.own_position(self.name)
+        if held > self.MUCH and self.count >= self.BOOKS and self.first is None:
+            self._limit(OrderSide.SELL, held, top[0], Role.EXIT)
+        elif not held and self.count == 1 and not self.own_orders(self.name):
+            self._limit(OrderSide.BUY, self.SIZE, top[0].as_decimal() * Decimal("0.99"), Role.ENTRY)
+
+    def _limit(self, side: OrderSide, size: Decimal, price: Any, role: Role) -> None:
+        quantity = self.round_quantity(self.name, size)
+        at = self.round_price(self.name, side, Decimal(str(price)))
+        order = self.order_factory.limit(self.name, side, quantity, at, tags=[role.tag])
+        self.first = order.client_order_id
         self.submit_order(order)
 
     def on_order_accepted(self, event: Any) -> None:

@@ -8,10 +8,12 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from fairlead.engine.run.as_held import AsHeld
+from fairlead.engine.run.earlier import Earlier
 from tests.unit.backtest_kit import spot
 from tests.unit.research.test_own import SECOND_NS, at, fill, order
 
 NAME = "BTCUSDT.TEST"
+EARLIER = ("away", "booked")  # orders whose executions a start has booked
 
 
 class Gate:
@@ -37,7 +39,10 @@ def held_at(
     **opening: str,
 ) -> list[dict[str, Decimal]]:
     begin = {(strategy, NAME): Decimal(quantity) for strategy, quantity in opening.items()}
-    held = AsHeld([{**row, "instrument": NAME} for row in rows], begin, at(0), SECOND_NS // 2)
+    here_too = [{**row, "instrument": NAME} for row in rows]
+    before = [row for row in here_too if row["client_order_id"] in EARLIER]
+    earlier = Earlier(opening=begin, booked=before)
+    held = AsHeld([row for row in here_too if row not in before], earlier, SECOND_NS // 2)
     cache = SimpleNamespace(instrument=lambda _: spot(NAME))
     found = []
     for one in secs:
@@ -62,11 +67,24 @@ def test_by_its_executions_fees_in_base_taken_off() -> None:
 
 def test_from_what_was_taken_over_on() -> None:
     rows = [
-        order("old", "BUY", fill("7", "100", -1), strategy="A"),  # in the opening already
         order("new", "SELL", fill("0.5", "100", 2), strategy="A"),
     ]
     assert held_at(rows, 1, 2.6, A="0.7") == [{"A": Decimal("0.7")}, {"A": Decimal("0.2")}]
     assert held_at(rows, 1.9, A="0.5") == [{"A": Decimal("0.5")}]  # and not what is left at once
+
+
+def test_from_what_the_start_booked_on_whenever_that_is_told() -> None:
+    """By a venue that lists executions, long before; by one that tells a sum, as it was booked."""
+    rows = [
+        order("away", "BUY", fill("0.4", "100", -70, fee="0.001 BTC"), strategy="A"),
+        order("booked", "BUY", fill("0.3", "100", 1.5), strategy="B"),
+        order("new", "SELL", fill("0.5", "100", 2), strategy="A"),
+    ]
+    held = [
+        {"A": Decimal("0.599"), "B": Decimal("0.3")},
+        {"A": Decimal("0.099"), "B": Decimal("0.3")},
+    ]
+    assert held_at(rows, 1, 2.6, A="0.2") == held
 
 
 def test_once_a_kill_has_closed_something_nobody_knows_whose() -> None:
@@ -95,3 +113,6 @@ def test_an_exit_reduced_the_most_that_was_held_within_the_venues_clock() -> Non
     leaves = {"reduce_only": True, "side": "SELL", "strategy": "A", "instrument": NAME}
     assert held_at(rows, 1.9, 2.3, given=leaves) == [{"A": Decimal("0.5")}] * 2
     assert held_at(rows, 2.3, given={**leaves, "side": "BUY"}) == [{"A": 0}]
+    by_role = {**leaves, "reduce_only": False, "role": "exit"}  # no venue is told that it is one
+    assert held_at(rows, 2.3, given=by_role) == [{"A": Decimal("0.5")}]
+    assert held_at(rows, 2.3, given={**by_role, "role": "entry"}) == [{"A": 0}]
