@@ -198,7 +198,13 @@ class StrategyBrackets:
 
     def cancel(self, entry: ClientOrderId) -> None:
         """See `GuardedStrategy.cancel_bracket`."""
-        bracket = {one.entry: one for one in self.open()}[str(entry)]
+        known = {one.entry: one for one in self.open()}
+        if (bracket := known.get(str(entry))) is None:
+            raise KeyError(
+                f"entry: expected the client_order_id of an open bracket's entry "
+                f"({', '.join(known) or 'none is open'}), {entry} came; self.open_brackets() has "
+                "them"
+            )
         if self.keeper is None or self._owner is None:
             logger.warning("bracket %s stays as it is: %s was stopped", entry, self._guard.id)
             return

@@ -39,8 +39,9 @@ def command(
 ) -> None:
     """Check a config: the file, each strategy's import and parameters, what the venues can do,
     and whether the secrets are there and readable by nobody else. Each strategy is built, so that
-    an exception in its __init__ is found. What a start in this mode would be refused for is found,
-    too: fees that nobody tells, folders that take no file, a catalog without the data.
+    an exception in its __init__ is found, and asked what it declares. What a start in this mode
+    would be refused for is found, too: fees that nobody tells, folders that take no file, a catalog
+    without the data.
 
     Prints every finding as FILE:LINE:COLUMN CODE TEXT, and as a note what a journal holds in an
     instrument that the config names no more, balances of no use, and methods of a strategy that are

@@ -136,6 +136,10 @@ CODES: dict[str, Code] = {
         "a strategy assigns an attribute that hides one of its methods",
         "define a callback in the class; give another attribute another name",
     ),
+    "E-CFG-069": Code(
+        "what a strategy's `declared` says is not of this run, or no amount",
+        "name an instrument of the config; an inventory is 0 or more base units",
+    ),
     "E-CFG-070": Code(
         "the catalog lacks what the backtest needs",
         "import or record it; `fairlead data ls FOLDER`",

@@ -9,7 +9,8 @@ from typing import Any
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.config.problems import ConfigError, ConfigProblem, KeyPath, told_once
 from fairlead.engine.config.resolved import ResolvedStrategy
-from fairlead.engine.config.strategies import raised
+from fairlead.engine.config.strategies import raised, told
+from fairlead.engine.guard.answers import BadAnswerError, declared
 from fairlead.engine.guard.assigned import advice, assignments, undo
 from fairlead.engine.guard.overrides import own_classes
 from fairlead.engine.guard.signatures import unfit
@@ -124,7 +125,24 @@ def build_problems(
         if any(problem.key.startswith(f"strategies[{one.position}]") for problem in known):
             continue
         try:
-            build_strategy(loaded, one)
+            _look_at_declared(loaded, one, build_strategy(loaded, one))
         except ConfigError as error:
             problems += [found for found in error.problems if found not in known]
     return problems
+
+
+def _look_at_declared(loaded: LoadedConfig, resolved: ResolvedStrategy, built: Any) -> None:
+    """What a strategy says of itself, where it can say so before it is started. Raises ConfigError
+    for what no start takes."""
+    if built._guard_is_plain:
+        return
+    names = loaded.config.instruments
+    try:
+        declared(built, names, lambda one: str(one) in names)
+    except BadAnswerError as error:
+        path: KeyPath = ("strategies", resolved.position, "path")
+        expected = f"what {resolved.cls.__name__} declares to be of this run"
+        problem = loaded.problem(path, "E-CFG-069", expected=expected, came=told(error))
+        raise ConfigError([problem]) from error
+    except Exception:  # it needs what a started strategy has: the start looks at it
+        return

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from fairlead.engine.guard.callback_names import BOOKS, CALLBACKS, LIFECYCLE, MOVES, STOPPING
 from fairlead.engine.guard.guard import Guard
-from fairlead.engine.guard.handover import Raised
 from fairlead.engine.guard.signatures import misfit
 from fairlead.engine.guard.turns import KEYS
 from fairlead.engine.orders.journal_reads import JournalError
@@ -146,8 +145,6 @@ def _start(user: Callback) -> Callback:
             user(self)
             self._guard.stop.look()
             self._guard.feeds.settle()
-        except Raised as inner:
-            self._guard.stop.fault(inner.callback, inner.error)
         except BaseException as error:
             self._guard.stop.fault("on_start", error)
 

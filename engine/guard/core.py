@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from decimal import Decimal
 from threading import get_ident
 from typing import Any
@@ -43,11 +43,29 @@ class Core:
         self.factory: Any = None  # of orders, where their ids are the run's
         self.puts: dict[str, Any] = {}  # what the engine has put in the place of a callback
         self.shares = False  # some topic of the strategy has other subscribers
+        self._inner: tuple[str, BaseException] | None = (
+            None  # what a callback within another raised
+        )
 
     def put(self, name: str, callback: Any) -> None:
         """Have the strategy's `name` be `callback`, which is the engine's, from now on."""
         self.puts[name] = callback
         setattr(self.strategy, name, callback)
+
+    @contextmanager
+    def within(self, callback: str) -> Iterator[None]:
+        """Around the strategy's `callback`, where it runs within another: what it raises is its
+        own, whoever hears of it (`raised_in`)."""
+        try:
+            yield
+        except BaseException as error:
+            self._inner = self.raised_in(callback, error), error
+            raise
+
+    def raised_in(self, callback: str, error: BaseException) -> str:
+        """Which callback raised what has escaped this one."""
+        inner = self._inner
+        return callback if inner is None or inner[1] is not error else inner[0]
 
     def ready(self) -> NautilusView:
         """Raises RuntimeError before on_start."""

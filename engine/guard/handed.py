@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from nautilus_trader.model import InstrumentId, OrderSide, Position, Price, Quantity
+from nautilus_trader.model import (
+    ClientOrderId,
+    InstrumentId,
+    OrderSide,
+    Position,
+    Price,
+    Quantity,
+)
 
 from fairlead.engine.orders.model import Role, Side, TriggerCondition
 from fairlead.engine.orders.trigger import default_condition
 
+UPDATE_PARTS = 4  # of one change, at most
 _SIDES = (OrderSide.BUY, OrderSide.SELL)
 _PRICE = "a nautilus_trader.model.Price", "write self.round_price(instrument_id, side, value)"
 # Of an argument by its name: what it has to be, and how one is made; any other is a price
 _EXPECTED: Final[Mapping[str, tuple[type, str, str]]] = {
+    "client_order_id": (
+        ClientOrderId,
+        "a nautilus_trader.model.ClientOrderId",
+        "write order.client_order_id, or ClientOrderId(text)",
+    ),
     "instrument_id": (
         InstrumentId,
         "a nautilus_trader.model.InstrumentId",
@@ -42,6 +55,31 @@ def require_given(**handed: Any) -> None:
     for name, value in handed.items():
         if value is not None:
             require(**{name: value})
+
+
+def require_ids(client_order_ids: Any) -> list[ClientOrderId]:
+    """Several of them. Raises TypeError for what is none, or holds another."""
+    if isinstance(client_order_ids, str) or not isinstance(client_order_ids, Iterable):
+        raise TypeError(
+            "client_order_ids: expected a list of nautilus_trader.model.ClientOrderId, "
+            f"{_told(client_order_ids)} came; write [order.client_order_id for order in ...]"
+        )
+    listed = list(client_order_ids)
+    for one in listed:
+        require(client_order_id=one)
+    return listed
+
+
+def require_updates(updates: Any) -> list[Any]:
+    """What `modify_orders` takes. Raises TypeError for what is none."""
+    listed = list(updates) if isinstance(updates, list | tuple) else [updates]
+    for one in listed:
+        if not isinstance(one, list | tuple) or not 1 <= len(one) <= UPDATE_PARTS:
+            raise TypeError(
+                "updates: expected a list of (client_order_id, quantity, price, trigger_price), "
+                f"with None for what stays, {_told(one)} came"
+            )
+    return listed
 
 
 def require_side(side: Any) -> OrderSide:
@@ -85,14 +123,20 @@ def chosen_condition(side: Side, wanted: TriggerCondition | str | None) -> Trigg
 def require_order(order: Any) -> Any:
     """`order`. Raises TypeError for what is none."""
     if not hasattr(order, "order_type"):
-        raise TypeError(f"expected an order of self.order_factory, {order!r} came")
+        raise TypeError(
+            f"expected an order of self.order_factory, {order!r} came; write "
+            "self.order_factory.limit(...), or self.cache.order(client_order_id)"
+        )
     return order
 
 
 def require_position(position: Any) -> Any:
     """`position`. Raises TypeError for what is none."""
     if not isinstance(position, Position):
-        raise TypeError(f"expected a position of self.cache, {_told(position)} came")
+        raise TypeError(
+            f"expected a position of self.cache, {_told(position)} came; write "
+            "self.cache.position(position_id), or self.close_all_positions(instrument_id)"
+        )
     return position
 
 

@@ -6,9 +6,8 @@ the gate counts them from the first moment; here the strategy gets them back, be
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal
+from typing import Any
 
 from nautilus_trader.core import UUID4
 from nautilus_trader.model import (
@@ -21,7 +20,7 @@ from nautilus_trader.model import (
     TraderId,
 )
 
-from fairlead.engine.guard.answers import declared
+from fairlead.engine.guard.answers import declared, none_of
 from fairlead.engine.guard.core import Core
 from fairlead.engine.guard.hooks import OwnOrder
 from fairlead.engine.orders.journal import JournaledOrder
@@ -32,23 +31,6 @@ from fairlead.engine.risk.view import order_facts
 
 _SIDES = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}
 NEVER_THERE = "ABSENT-PROVEN: its outcome was unknown at the start, and the venue never had it"
-
-
-class Raised(Exception):
-    """A callback of the strategy that runs within another has raised `error`."""
-
-    def __init__(self, callback: str, error: BaseException) -> None:
-        super().__init__(callback)
-        self.callback, self.error = callback, error
-
-
-@contextmanager
-def named(callback: str) -> Iterator[None]:
-    """What the strategy's own code raises within is its `callback`'s. Raises Raised."""
-    try:
-        yield
-    except BaseException as error:
-        raise Raised(callback, error) from error
 
 
 class HandOver:
@@ -69,14 +51,17 @@ class HandOver:
 
     def require_known(self, instrument_id: InstrumentId) -> None:
         """Raises ValueError for an instrument of which the run has nothing, and never will."""
+        if not self._is_known(instrument_id):
+            name = str(instrument_id)
+            expected, near = none_of(self._core.run.instruments, name)
+            raise ValueError(f"expected {expected}, {name} came{near}")
+
+    def _is_known(self, instrument_id: Any) -> bool:
         core, name = self._core, str(instrument_id)
         if name in core.run.instruments or (core.id, name) in core.gate.ledger.by_strategy:
-            return
+            return True
         is_id = isinstance(instrument_id, InstrumentId)
-        if is_id and core.strategy.cache.instrument(instrument_id) is not None:
-            return
-        known = ", ".join(core.run.instruments)
-        raise ValueError(f"expected an instrument of this run ({known}), {name} came")
+        return is_id and core.strategy.cache.instrument(instrument_id) is not None
 
     def own_position(self, instrument_id: InstrumentId) -> Decimal:
         """Signed base units, fees in base currency taken off."""
@@ -95,8 +80,8 @@ class HandOver:
         core, strategy = self._core, self._core.strategy
         if strategy._guard_is_plain:
             return
-        with named("declared"):
-            said_of = declared(strategy)
+        with core.within("declared"):
+            said_of = declared(strategy, core.run.instruments, self._is_known)
         for instrument_id, said in said_of.items():
             core.gate.declare(core.id, str(instrument_id), said)
         orders = self.own_orders()
@@ -111,7 +96,7 @@ class HandOver:
             for name, quantity in held
             if not core.is_flat(name, quantity)
         }
-        with named("on_recovered"):
+        with core.within("on_recovered"):
             strategy.on_recovered(orders, positions)
 
     def _own(self, live: CountedOrder) -> OwnOrder:

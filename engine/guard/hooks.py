@@ -60,7 +60,8 @@ class Hooks(Strategy):
     def declared(self) -> Mapping[InstrumentId, Declared]:
         """What the account holds and hands to this strategy, by instrument; asked once, at start.
 
-        Its exits may sell that besides its position; without `may_short` it never sells more.
+        Its exits may sell that besides its position; without `may_short` it never sells more. An
+        instrument that the run has not, and what is no amount, is a fault, and refused by a check.
         """
         return {}
 

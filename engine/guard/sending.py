@@ -19,7 +19,7 @@ from nautilus_trader.model import (
 
 from fairlead.engine.guard.core import Core
 from fairlead.engine.guard.denied import DeniedOrders, NoOrder
-from fairlead.engine.guard.handed import require_given, require_order
+from fairlead.engine.guard.handed import require, require_given, require_order
 from fairlead.engine.guard.run_state import DenialRecord
 from fairlead.engine.guard.stop import Stop
 from fairlead.engine.orders.approved import Approved
@@ -190,6 +190,7 @@ class Sending:
         """Whether the gate lets an order become this; what it refuses is told."""
         core, view = self._core, self._core.ready()
         self._stop.look()
+        require(client_order_id=client_order_id)
         require_given(quantity=quantity, price=price, trigger_price=trigger_price)
         if self.denied.has(client_order_id, "modify"):
             return False
@@ -244,4 +245,5 @@ class Sending:
         if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th ... of a code: no flood of lines
             core.strategy.log.warning(f"gate refused {order_id} ({count} of this code): {denial}")
         told = NoOrder(ClientOrderId(order_id)) if order is None else order
-        core.strategy.on_gate_denied(told, denial)
+        with core.within("on_gate_denied"):
+            core.strategy.on_gate_denied(told, denial)

@@ -51,6 +51,7 @@ class Stop:
         KeyboardInterrupt (NautilusTrader would log it and go on) is an ordered stop, no fault.
         """
         core = self._core
+        callback = core.raised_in(callback, error)
         if isinstance(error, KeyboardInterrupt):
             core.run.interrupted = True
             reason = "interrupted"

@@ -44,9 +44,12 @@ from fairlead.engine.guard.handed import (
     exact,
     require,
     require_given,
+    require_ids,
     require_marketable,
+    require_order,
     require_position,
     require_side,
+    require_updates,
 )
 from fairlead.engine.guard.hooks import OwnOrder
 from fairlead.engine.guard.order_ids import SeededFactory
@@ -206,11 +209,13 @@ class GuardedStrategy(Subscriptions):
         None where the book does not cover it.
 
         At a dealer's that is the price of the first tier that covers the quantity, which the gate's
-        collar compares the order with too. Not before `on_start`.
+        collar compares the order with too. Not before `on_start`. Raises ValueError for an
+        instrument that is none of the run's.
         """
         require(quantity=quantity)
-        side = require_side(side)
-        view = self._guard_bound().view
+        side, bound = require_side(side), self._guard_bound()
+        bound.handover.require_known(instrument_id)
+        view = bound.view
         assert view is not None, "it is there from on_start on"
         return view.price_for(str(instrument_id), side_of(side), quantity.as_decimal())
 
@@ -221,11 +226,12 @@ class GuardedStrategy(Subscriptions):
 
         A live run asks a venue that quotes, and calls later; elsewhere, and where that does not
         answer, it is `price_for`. None: nobody has a price for it. A quote binds nobody: an order
-        at it goes through the gate as every other.
+        at it goes through the gate as every other. Raises as `price_for` does.
         """
         require(quantity=quantity)
         side = require_side(side)
         bound = self._guard_bound()
+        bound.handover.require_known(instrument_id)
         bound.quotes.ask(str(instrument_id), side_of(side), quantity.as_decimal(), then)
 
     def bracket(
@@ -359,7 +365,7 @@ class GuardedStrategy(Subscriptions):
         params: dict[str, Any] | None = None,
     ) -> None:
         """`Strategy.modify_orders` with those updates that the gate approves."""
-        bound = self._guard_bound()
+        bound, updates = self._guard_bound(), require_updates(updates)
         passed = [update for update in updates if bound.sending.approve_modify(*update)]
         if passed:
             modify = bound.native.modify_orders
@@ -402,6 +408,7 @@ class GuardedStrategy(Subscriptions):
     ) -> None:
         """Close what this strategy holds of an instrument, where it is of this side; as
         `close_position`."""
+        require(instrument_id=instrument_id)
         bound = self._guard_bound()
         bound.winddown.promise(instrument_id)
         how = closing(client_id, tags, time_in_force, reduce_only, quote_quantity, params)
@@ -422,6 +429,7 @@ class GuardedStrategy(Subscriptions):
 
     def cancel_order(self, client_order_id: ClientOrderId, *args: Any, **kwargs: Any) -> None:
         """`Strategy.cancel_order`; nothing, and said, for an order that the gate denied."""
+        require(client_order_id=client_order_id)
         if not self._is_gone(client_order_id):
             with self._cancelling((client_order_id,), {}):
                 super().cancel_order(client_order_id, *args, **kwargs)
@@ -430,8 +438,8 @@ class GuardedStrategy(Subscriptions):
         self, client_order_ids: Sequence[ClientOrderId], *args: Any, **kwargs: Any
     ) -> None:
         """`Strategy.cancel_orders` of those that the gate did not deny."""
-        if client_order_ids:
-            client_order_ids = [one for one in client_order_ids if not self._is_gone(one)]
+        if listed := require_ids(client_order_ids):
+            client_order_ids = [one for one in listed if not self._is_gone(one)]
             if not client_order_ids:
                 return
         with self._cancelling((client_order_ids,), {}):
@@ -439,14 +447,16 @@ class GuardedStrategy(Subscriptions):
 
     def query_order(self, order: Any, *args: Any, **kwargs: Any) -> None:
         """`Strategy.query_order`; nothing, and said, for an order that the gate denied."""
-        name = getattr(order, "client_order_id", None)
+        name = require_order(order).client_order_id
         if self._guard is None or not self._guard.sending.denied.has(name, "query"):
             super().query_order(order, *args, **kwargs)
 
     def cancel_all_orders(self, *args: Any, **kwargs: Any) -> None:
         """`Strategy.cancel_all_orders`; what waits to be sent goes too."""
+        given = dict(zip(("instrument_id", "order_side"), args, strict=False)) | kwargs
+        if given:
+            require(instrument_id=given.get("instrument_id"))
         if self._guard is not None:
-            given = dict(zip(("instrument_id", "order_side"), args, strict=False)) | kwargs
             self._guard.way.drop_all(given.get("instrument_id"), given.get("order_side"))
         with self._cancelling(args, kwargs):
             super().cancel_all_orders(*args, **kwargs)
@@ -456,7 +466,7 @@ class GuardedStrategy(Subscriptions):
         over for long: NautilusTrader raises for one that is not there, and says of one that is over
         that it is."""
         bound = self._guard
-        if bound is None or not isinstance(client_order_id, ClientOrderId):
+        if bound is None:
             return False
         if bound.way.drop(client_order_id) or bound.sending.denied.has(client_order_id, "cancel"):
             return True

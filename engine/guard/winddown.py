@@ -142,7 +142,7 @@ class WindDown:
         if strategy._guard_is_plain:
             return frozenset()
         try:
-            return flat_instruments(strategy)
+            return flat_instruments(strategy, core.run.instruments)
         except BaseException as error:
             if core.runs():
                 self._stop.fault("flat_on_stop", error)

@@ -229,7 +229,8 @@ class Funds(msgspec.Struct, frozen=True, gc=False):
 class Declared(msgspec.Struct, frozen=True, gc=False):
     """What a strategy says of itself in one instrument.
 
-    `inventory` is what the account holds and hands to it, base units: its exits may sell that too.
+    `inventory` is what the account holds and hands to it, 0 or more base units: its exits may sell
+    that too.
     Without `may_short` it never sells more than inventory and position, whatever an order is for.
     """
 

@@ -1,11 +1,13 @@
 """Strategies whose own code fails before the run, each in its way."""
 
 import sys
+from decimal import Decimal
 from typing import Any
 
+from nautilus_trader.model import InstrumentId
 from nautilus_trader.trading import Strategy, StrategyConfig
 
-from fairlead.engine.guard import GuardedStrategy
+from fairlead.engine.guard import Declared, GuardedStrategy
 
 
 class InInit(Strategy):
@@ -128,3 +130,18 @@ class OfProperty(Strategy):
     @property
     def on_trade(self) -> Any:
         return print
+
+
+class Declaring(GuardedStrategy):
+    """Of an instrument that is a slip of the config's."""
+
+    def declared(self) -> Any:
+        return {InstrumentId.from_str("BTCUSD.TEST"): Declared(may_short=False)}
+
+
+class DeclaringLate(GuardedStrategy):
+    """It can say so once it is started."""
+
+    def declared(self) -> Any:
+        (instrument,) = self.cache.instruments()
+        return {instrument.id: Declared(Decimal(-5))}

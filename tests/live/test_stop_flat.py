@@ -155,7 +155,7 @@ def test_a_strategy_whose_promise_is_none_has_faulted_and_the_others_keep_theirs
     told = {
         "raises": "ValueError: raised on purpose",
         "text": "BadAnswerError: flat_on_stop: expected a collection of InstrumentId, 'BTC_USDT'",
-        "elsewhere": "BadAnswerError: flat_on_stop: expected instruments of this run, 'NO_SUCH.",
+        "elsewhere": "BadAnswerError: flat_on_stop: expected an instrument of this run (BTC_USDT.",
     }[how]
     ended = run.summary()
     assert f"a strategy faulted: Leaving-1.flat_on_stop: {told}" in ended["outcome"]

@@ -114,3 +114,32 @@ def test_an_error_at_the_start_is_in_the_json_too(tmp_path: Path, verb: str) -> 
     assert (told["code"], told["exit_code"]) == ("E-CFG", 3)
     assert ended.stderr.strip() == f"error E-CFG: {told['message']}"
     assert run(verb, tmp_path / "none.toml").stdout == ""
+
+
+NOT_OF_RUN = (
+    f"BadAnswerError: declared: expected an instrument of this run ({PERP}), 'BTCUSD.TEST' came; "
+    f"did you mean {PERP}?"
+)
+
+
+def test_what_is_declared_of_no_instrument_of_the_run_is_found_by_check_and_at_the_start(
+    tmp_path: Path, catalog: Path
+) -> None:
+    file = config(tmp_path, catalog, "tests.data.raising:Declaring", {})
+    checked = run("check", file)
+    assert checked.returncode == 3
+    assert "E-CFG-069" in checked.stdout
+    assert f"{NOT_OF_RUN} ({SOURCE}:" in checked.stdout
+    ran = run("backtest", file)
+    assert ran.returncode == 10
+    assert f"a strategy faulted: Test-001.declared: {NOT_OF_RUN}" in ran.stderr
+
+
+def test_what_only_a_started_strategy_can_declare_is_looked_at_by_the_start(
+    tmp_path: Path, catalog: Path
+) -> None:
+    file = config(tmp_path, catalog, "tests.data.raising:DeclaringLate", {})
+    assert run("check", file).returncode == 0
+    ran = run("backtest", file)
+    assert ran.returncode == 10
+    assert "declared: expected inventory to be 0 or more base units, Decimal('-5')" in ran.stderr

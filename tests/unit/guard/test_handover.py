@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from nautilus_trader.model import BookType, OrderSide
+from nautilus_trader.model import BookType, InstrumentId, OrderSide
 
 from fairlead.engine.config.model import Risk
 from fairlead.engine.guard import OwnOrder
@@ -18,6 +18,10 @@ from fairlead.engine.risk.facts import Declared, OrderFacts, counted_order
 from tests.unit.guard.test_guarded import Plain, plain_config
 from tests.unit.nautilus_harness import IID, MODES, OTHER, Run, backtest, px, qty
 
+NONE_SUCH = (
+    "an instrument of this run (BTC_USDT.TEST), 'BTC_USD.TEST' came; did you mean BTC_USDT.TEST?"
+)
+NEAR = InstrumentId.from_str("BTC_USD.TEST")  # near one of the run
 OLD = "5d9a2f52-0000-4000-8000-000000000001"
 
 
@@ -170,6 +174,10 @@ def test_a_plain_strategy_keeps_its_own_use_of_the_names() -> None:
         (None, "a mapping of InstrumentId to Declared, None came"),
         ({IID: 5}, "a Declared for each instrument, 5 came"),
         ({IID: Declared(inventory=0.5)}, "inventory to be a Decimal, 0.5 came"),  # type: ignore[arg-type]
+        ({IID: Declared(Decimal(-5))}, "inventory to be 0 or more base units, Decimal('-5') came"),
+        ({IID: Declared(Decimal("NaN"))}, "inventory to be 0 or more base units, Decimal('NaN')"),
+        ({IID: Declared(may_short="no")}, "may_short to be True or False, 'no' came"),  # type: ignore[arg-type]
+        ({NEAR: Declared(may_short=False)}, NONE_SUCH),
     ],
 )
 def test_what_is_declared_is_looked_at_and_its_mistake_has_a_place(
@@ -289,3 +297,40 @@ def test_a_fill_is_of_the_strategy_for_which_the_order_is_counted() -> None:
     run = backtest(run_of(Others))
     assert run.state.faults == []
     assert run.gate.ledger.by_strategy == {("Other-002", str(IID)): Decimal(2)}
+
+
+@pytest.mark.parametrize("at", ["on_recovered", "on_start", "on_book_deltas"])
+def test_what_on_gate_denied_raises_is_told_by_its_name_wherever_the_order_was_sent(
+    at: str,
+) -> None:
+    def send(self: Any, *_: Any) -> None:
+        size = qty(100)
+        self.submit_order(self.order_factory.limit(IID, OrderSide.BUY, size, px(100)))
+
+    def denied(self: Any, order: Any, denial: Denial) -> None:
+        raise KeyError("told")
+
+    cls = type("Denied", (Watching,), {at: send, "on_gate_denied": denied})
+    run = backtest(run_of(cls, max_order_notional="1 USDT"))
+    assert [(one.callback, one.error) for one in run.state.faults] == [
+        ("on_gate_denied", "KeyError")
+    ]
+
+
+def test_what_is_raised_after_a_denial_that_was_heard_is_its_own_callbacks() -> None:
+    class Denied(Watching):
+        def later(self) -> None:
+            if self.books == 2:
+                order = self.order_factory.limit(IID, OrderSide.BUY, qty(100), px(100))
+                try:
+                    self.submit_order(order)
+                except KeyError:
+                    raise ValueError("its own") from None
+
+        def on_gate_denied(self, order: Any, denial: Denial) -> None:
+            raise KeyError("told")
+
+    run = backtest(run_of(Denied, max_order_notional="1 USDT"))
+    assert [(one.callback, one.error) for one in run.state.faults] == [
+        ("on_book_deltas", "ValueError")
+    ]

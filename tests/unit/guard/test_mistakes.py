@@ -19,12 +19,41 @@ QUANTITY = (
     "quantity: expected a nautilus_trader.model.Quantity, the Decimal 0.5 came; "
     "write self.round_quantity(instrument_id, value)"
 )
+ID = (
+    "client_order_id: expected a nautilus_trader.model.ClientOrderId, the text 'O-1' came; "
+    "write order.client_order_id, or ClientOrderId(text)"
+)
+IDS = "client_order_ids: expected a list of nautilus_trader.model.ClientOrderId"
+NAME = (
+    f"instrument_id: expected a nautilus_trader.model.InstrumentId, the text '{PERP}' came; "
+    'write InstrumentId.from_str("SYMBOL.VENUE")'
+)
+UPDATES = (
+    "updates: expected a list of (client_order_id, quantity, price, trigger_price), with None for "
+    "what stays"
+)
 FAULTS = {
     "float": "TypeError: 'float' object is not an instance of 'Quantity'",
     "no order": "TypeError: expected an order of self.order_factory, None came",
     "text for an order": "TypeError: expected an order of self.order_factory, 'buy' came",
     "list of nothing": "TypeError: expected an order of self.order_factory, None came",
-    "text for an id": "TypeError: 'str' object is not an instance of 'ClientOrderId'",
+    "text for an id": f"TypeError: {ID}",
+    "text for ids": f"TypeError: {IDS}, the text 'O-1' came; write [order.client_order_id for",
+    "an id for ids": f"TypeError: {IDS}, the ClientOrderId O-1 came; write [order.client_order_id",
+    "text among ids": f"TypeError: {ID.replace('O-1', 'O-2')}",
+    "cancel nothing": f"TypeError: {ID.replace("the text 'O-1'", 'None')}",
+    "cancel all of text": f"TypeError: {NAME}",
+    "close all of text": f"TypeError: {NAME}",
+    "close text": "TypeError: expected a position of self.cache, the text 'P-1' came; write self.",
+    "query text": "TypeError: expected an order of self.order_factory, 'O-1' came; write self.",
+    "bracket of text": (
+        "KeyError: \"entry: expected the client_order_id of an open bracket's entry (none is "
+        "open), O-1 came; self.open_brackets() has them"
+    ),
+    "modify text": f"TypeError: {ID}",
+    "modify texts": f"TypeError: {ID}",
+    "modify orders": f"TypeError: {UPDATES}, the text 'O-1' came",
+    "modify ids": f"TypeError: {UPDATES}, the ClientOrderId O-1 came",
     "unknown order": "RuntimeError: Cannot cancel order: order not found in cache: O-1",
     "condition": 'ValueError: trigger_condition: expected "gte" (fires at or above',
     "float price": "TypeError: expected an exact number, the float 1.5 came",
@@ -49,7 +78,13 @@ FAULTS = {
     "modify price": f"TypeError: price: {PRICE}",
     "price for": f"TypeError: {QUANTITY}",
     "quote": f"TypeError: {QUANTITY}",
+    "price of nothing": f"ValueError: expected an instrument of this run ({PERP}), NO_SUCH.TEST",
+    "quote of nothing": f"ValueError: expected an instrument of this run ({PERP}), NO_SUCH.TEST",
     "close nothing": "TypeError: expected a position of self.cache, None came",
+    "position of a slip": (
+        f"ValueError: expected an instrument of this run ({PERP}), BTCUSD.TEST came; "
+        f"did you mean {PERP}?"
+    ),
     "position of nothing": f"ValueError: expected an instrument of this run ({PERP}), NO_SUCH.TEST",
     "orders of nothing": f"ValueError: expected an instrument of this run ({PERP}), NO_SUCH.TEST",
     "sys.exit": "SystemExit: 0",
