@@ -21,7 +21,7 @@ def command(
 ) -> None:
     """List what is held: as the engine counts it, the journal adds it up, and the venue tells it.
 
-    Without a run that answers: the journal's, at the marks that the last run saw; with `--mode
+    Without a run that answers: the journal's, at the marks of the last run's summary; with `--mode
     paper` what the last paper run that is kept ended with. What a venue holds by itself
     is `fairlead reconcile`.
     """

@@ -97,8 +97,9 @@ class AtRest:
         return sorted(found, key=lambda one: one.ts_ns)[-most:]
 
     def positions(self) -> list[told.PositionTold] | None:
-        """As the journals add them up, marked as the run before last saw the market; of a paper
-        run that is over, as it ended. None: no file has them.
+        """As the journals add them up, at the marks by which the last run was summed up; where that
+        is up or was killed, at those that its gate saw. Of a paper run that is over, as it ended.
+        None: no file has them.
 
         Raises FairleadError: JournalError, of a paper run `RUN-DAMAGED`.
         """
@@ -110,11 +111,21 @@ class AtRest:
         for journal in self._journals():
             for one in journal.positions():
                 held[one.instrument].append(one)
-        marks = {name: one for state in self._risk.values() for name, one in state.held.items()}
+        seen = {name: one for state in self._risk.values() for name, one in state.held.items()}
+        marks = {name: one.mark for name, one in seen.items()} | self._last_marks()
         names = dict.fromkeys((*self.loaded.config.instruments, *held))
         return [
-            _position(name, held[name], marks.get(name), is_real=self._is_real) for name in names
+            _position(name, held[name], marks.get(name), seen.get(name), is_real=self._is_real)
+            for name in names
         ]
+
+    def _last_marks(self) -> dict[str, Decimal]:
+        if self.pid or self.killed is not None or self._last is None:
+            return {}
+        try:
+            return at_rest_paper.marks_of(self._last)
+        except FairleadError:  # `fairlead runs show` tells of damage
+            return {}
 
     def _journals(self) -> Iterator[Journal]:
         """Of the accounts that the config trades; on paper there are none. Raises JournalError."""
@@ -444,13 +455,13 @@ def of_fill(client_order_id: str, strategy: str, fill: VenueFill) -> told.FillTo
 
 
 def _position(
-    name: str, parts: list[Position], held: Held | None, *, is_real: bool
+    name: str, parts: list[Position], mark: Decimal | None, held: Held | None, *, is_real: bool
 ) -> told.PositionTold:
     """`base` is empty: only a venue tells it. A paper run has no journal."""
     kept = sum((one.quantity for one in parts), Decimal(0))
     worth = None
-    if held is not None and is_real:
-        worth = kept * unit_worth(held.multiplier, held.mark, inverse=held.inverse)
+    if held is not None and mark is not None and is_real:
+        worth = kept * unit_worth(held.multiplier, mark, inverse=held.inverse)
     return told.PositionTold(
         instrument=name,
         base="",
@@ -458,7 +469,7 @@ def _position(
         engine=None,
         journal=plain(kept) if is_real else None,
         venue=None,
-        mark=None if held is None else plain(held.mark),
+        mark=None if mark is None else plain(mark),
         worth=None if worth is None else plain(round(worth, 8)),
         is_apart=False,
         strategies=[

@@ -8,6 +8,7 @@ import msgspec
 
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.observe.assumptions import plain
+from fairlead.engine.observe.backtest_story import SUMMARY_FILE
 from fairlead.engine.observe.page import told
 from fairlead.engine.research.runs import Run
 
@@ -37,10 +38,13 @@ class _Position(msgspec.Struct, frozen=True):
     average: Decimal
 
 
-class _Mark(msgspec.Struct, frozen=True):
+class _Marked(msgspec.Struct, frozen=True):
     instrument: str
-    bid: Decimal | None  # of a hole
-    ask: Decimal | None
+    mark: Decimal | None
+
+
+class _Summary(msgspec.Struct, frozen=True):
+    instruments: list[_Marked]
 
 
 def fills(run: Run, most: int) -> list[told.FillTold]:
@@ -68,11 +72,7 @@ def positions(run: Run, instruments: tuple[str, ...]) -> list[told.PositionTold]
 
     Raises FairleadError `RUN-DAMAGED`.
     """
-    marks = {
-        one.instrument: (one.bid + one.ask) / 2
-        for one in _rows(run, "marks", _Mark)
-        if one.bid is not None and one.ask is not None
-    }
+    marks = marks_of(run)
     ends = {(one.instrument, one.strategy): one for one in _rows(run, "positions", _Position)}
     held = dict.fromkeys((*instruments, *(name for name, _ in ends)))
     return [
@@ -104,6 +104,16 @@ def _position(name: str, parts: list[_Position], marks: dict[str, Decimal]) -> t
             if one.position
         ],
     )
+
+
+def marks_of(run: Run) -> dict[str, Decimal]:
+    """By which a run of any mode was summed up. Raises FairleadError `RUN-DAMAGED`."""
+    try:
+        summed = msgspec.convert(run.summary, _Summary)
+    except msgspec.ValidationError as error:
+        where = f"{run.folder}/{SUMMARY_FILE}"
+        raise FairleadError("RUN-DAMAGED", f"{where}: {error}", int(Exit.BAD_DATA)) from error
+    return {one.instrument: one.mark for one in summed.instruments if one.mark is not None}
 
 
 def _rows[T](run: Run, name: str, kind: type[T]) -> list[T]:

@@ -17,7 +17,7 @@ from fairlead.engine.research.runs import Run, newest
 from tests.live import hosted
 from tests.live.test_exits import OPTIONS, QUICK
 from tests.support import configs
-from tests.support.processes import Venue, run, run_until
+from tests.support.processes import Venue, command, run, run_until
 
 MARKET = {"oceanex": "btcusdt", "poloniex": "BTC_USDT"}
 QUANTITY = "0.0123"
@@ -140,6 +140,9 @@ def positions_are_the_journals(runs: Runs, told: dict[str, Any], held: Decimal) 
         assert Decimal(rows[0]["fees"]) == 0
     end, cost = runs.position()
     assert Decimal(rows[-1]["position"]) == Decimal(one["position"]) == end
+    asked = command("positions", str(runs.folder / "test.toml"), "--json")
+    (shown,) = json.loads(asked.stdout)
+    assert (Decimal(shown["mark"]), Decimal(shown["journal"])) == (Decimal(one["mark"]), end)
     assert abs(Decimal(rows[-1]["average"]) - cost / end) < ROUNDING
     for name, value in (("realized", one["realized"]), ("fees", one["fees_value"])):
         assert abs(Decimal(rows[-1][name]) - Decimal(value)) < ROUNDING

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -21,6 +22,7 @@ from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.model import Side, VenueFill
 from fairlead.engine.research.begun import begun_in, marked
 from fairlead.engine.research.runs import Run, newest
+from fairlead.engine.risk.state import Held, RiskState, RiskStateFile
 from fairlead.engine.run.at_rest import AtRest
 from fairlead.engine.run.config import load
 from fairlead.engine.run.up import Up
@@ -76,6 +78,35 @@ def test_the_positions_are_those_of_its_end(config: Path) -> None:
     assert parts == {name: moved for name, moved in held.items() if moved}
     assert found["journal"] is None
     assert found["mark"] is not None
+
+
+@pytest.mark.parametrize("mode", ["paper", "live"])
+def test_positions_are_marked_as_their_run_was_summed_up(
+    config: Path, tmp_path: Path, mode: str
+) -> None:
+    """What the gate or the samples saw is of before."""
+    file = tmp_path / config.name
+    shutil.copytree(config.parent, tmp_path, dirs_exist_ok=True)
+    for name, change in (
+        ("run.json", lambda told: told | {"mode": mode}),
+        ("summary.json", lambda told: told["instruments"][0].update(mark="12345.67") or told),
+    ):
+        path = kept(file) / name
+        path.write_text(json.dumps(change(json.loads(path.read_bytes()))))
+    loaded = load(file)
+    seen = RiskState(held={PERP: Held(quantity=Decimal(1), mark=Decimal(12), currency="USDT")})
+    file_of = account_files(loaded, "test", paper=mode == "paper").risk
+    RiskStateFile(file_of).write(msgspec.json.encode(seen))
+    (found,) = AtRest(loaded, Up(mode=mode)).positions() or ()
+    assert found.mark == "12345.67"
+    if mode == "live":
+        mark = {"name": loaded.config.name, "mode": mode, "begun_ns": time.time_ns()}
+        with marked(loaded.state_dir, **mark, config_path=file):
+            (begun,) = begun_in(loaded.state_dir)
+            left = begun.path.read_bytes()
+        begun.path.write_bytes(left)
+        (found,) = AtRest(loaded, Up(mode=mode)).positions() or ()
+        assert found.mark == "12", "that run was killed, and summed up nothing"
 
 
 def executed(journal: Journal, count: int) -> None:
