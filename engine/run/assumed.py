@@ -28,7 +28,7 @@ from fairlead.engine.observe.assumptions import (
     versions,
 )
 from fairlead.engine.observe.summary import mark_source
-from fairlead.engine.run.fees import fee_rates
+from fairlead.engine.run.fees import known_rates
 from fairlead.engine.run.latency import Latency, latency_of
 
 _LIBRARIES = ("nautilus_trader.", "fairlead.engine.", "builtins.")
@@ -99,14 +99,19 @@ def _sealed(found: Assumptions) -> Assumptions:
 def _fees(
     loaded: LoadedConfig, instrument: Callable[[InstrumentId], Any], told_by: str
 ) -> dict[str, FeeRates]:
+    """By instrument, of the venues that are traded. What could be missing was asked for before the
+    start: a run that has run is told all the same."""
     found = {}
-    for key, venue in loaded.config.venues.items():
+    for key in loaded.traded:
+        venue = loaded.config.venues[key]
         source = told_by if venue.fees is None else "config"
         for name in venue.instruments:
             known = instrument(InstrumentId.from_str(name))
             if known is None:  # of a run that ended before it was connected
                 continue
-            rates = fee_rates(key, venue.fees, known)
+            rates = known_rates(venue.fees, known)
+            if rates is None:
+                continue
             source_of = NO_FEES if venue.fees == NO_FEES else source
             found[name] = msgspec.structs.replace(rates, source=source_of)
     return found

@@ -34,6 +34,7 @@ from nautilus_trader.risk import RiskEngineConfig
 
 from fairlead.engine.config.execution import able_with, held_of
 from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.model import NO_FEES, Fees
 from fairlead.engine.config.model import Venue as VenueConfig
 from fairlead.engine.config.priced import require_priced
 from fairlead.engine.config.resolved import Resolved, ResolvedStrategy, resolve
@@ -325,13 +326,19 @@ def venue_configs(
                 loaded,
                 key,
                 venue,
-                fees=fee_model(key, venue.fees, [one.instrument for one in sources]),
+                fees=fee_model(key, _charged(venue), [one.instrument for one in sources]),
                 deep=all(one.is_deep for one in sources),
                 kernel_ns=kernel_ns,
                 holds=venue.adapter != RECORDED and _holds(loaded.specs[key].capabilities),
             )
         )
     return found
+
+
+def _charged(venue: VenueConfig) -> Fees | str | None:
+    """Its fees as configured; none are asked for where the gate lets no order pass."""
+    takes_none = venue.data_only and venue.adapter != RECORDED
+    return NO_FEES if takes_none and venue.fees is None else venue.fees
 
 
 def _holds(able: Capabilities) -> bool:

@@ -68,13 +68,18 @@ def configured_rates(
     return FeeRates(maker=configured.maker, taker=configured.taker, buy_in_base=_is_in_base(info))
 
 
+def known_rates(configured: Configured, instrument: Any) -> FeeRates | None:
+    """The rates of one instrument, by the config, else by its data; None: neither tells them."""
+    info = instrument.info
+    return configured_rates(configured, info) or rates_from_info(info)
+
+
 def fee_rates(venue: str, configured: Configured, instrument: Any) -> FeeRates:
     """The rates of one instrument.
 
     Raises FairleadError `FEES-MISSING`: a run without fees must say so.
     """
-    info = instrument.info
-    found = configured_rates(configured, info) or rates_from_info(info)
+    found = known_rates(configured, instrument)
     if found is None:
         raise FairleadError(
             "FEES-MISSING",

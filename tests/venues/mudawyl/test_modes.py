@@ -49,7 +49,6 @@ adapter = "nautilus:binance"
 account_type = "margin"
 data_only = true
 instruments = ["BTCUSDT-PERP.BINANCE"]
-fees = {{ maker = "0.0002", taker = "0.0005" }}
 credentials = {{ api_key = "{api_key}", api_secret = "{api_secret}" }}
 [venues.binance.options]
 product_type = "USD_M"
@@ -81,7 +80,8 @@ def told(text: str, row: str) -> str:
 @pytest.mark.parametrize("key", SOURCES)
 def test_on_paper_and_in_a_backtest_of_what_that_recorded(tmp_path: Path, key: str) -> None:
     """Its book is told under the gateway's name, on its decimals, and so recorded. A trailing stop
-    is refused by its name: no simulated exchange has it."""
+    is refused by its name: no simulated exchange has it. No order goes to the other venue: of its
+    instruments, which tell no fees, none are asked for."""
     with venue(key, tmp_path / "keys") as served:
         config = written(tmp_path, served, key)
         paper = run("paper", config, "--for", "8")
