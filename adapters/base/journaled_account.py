@@ -11,13 +11,14 @@ from fairlead.adapters.base.venue import VenueInstrument
 from fairlead.engine.config import model
 from fairlead.engine.observe import journaled
 from fairlead.engine.orders.journal import Journal, JournalError
-from fairlead.engine.orders.model import Finding, VenueOrders
+from fairlead.engine.orders.model import Finding, OrderState, VenueOrders
 from fairlead.engine.orders.reconcile import ORDER_OF_ANOTHER
 from fairlead.engine.orders.table import FORGOTTEN
 from fairlead.engine.risk.continuity import JOURNAL_EMPTY
 
 logger = logging.getLogger(__name__)
 
+UNPROVEN = frozenset({OrderState.INTENDED, OrderState.UNKNOWN})
 LOUD_FINDINGS = frozenset({ORDER_OF_ANOTHER, JOURNAL_EMPTY, FORGOTTEN})
 
 
@@ -34,6 +35,7 @@ class JournaledAccount:
         self._config = config
         self._opening = journaled.opening(journal)
         self._counted = 0  # executions of the run that the first balances have
+        self._unproven: frozenset[str] = frozenset()  # orders of earlier runs, by then
 
     @property
     def venue(self) -> str:
@@ -54,11 +56,15 @@ class JournaledAccount:
         """The account's balances are about to be read for the first time: they have what is booked
         by now. Raises JournalError."""
         self._counted = len(self.journal.booked_since(self._opening.seq)[1])
+        live = self.journal.open_orders()
+        self._unproven = frozenset(
+            one.intent.client_order_id for one in live if one.state in UNPROVEN
+        )
 
     def booked(self) -> journaled.Booked | JournalError:
         """What the run has executed; the error when the journal can't be read any more."""
         try:
-            return journaled.booked(self.journal, self._opening, self._counted)
+            return journaled.booked(self.journal, self._opening, self._counted, self._unproven)
         except JournalError as error:
             return error
 

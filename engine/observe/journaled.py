@@ -49,7 +49,8 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True):
     """What was booked from an opening on: every execution, and each order that was live then.
 
     The first `counted` of the executions were booked before the account's balances were read for
-    the first time: what it began with by NautilusTrader has them already.
+    the first time: what it began with by NautilusTrader has them already. Of the orders `unproven`
+    were of unknown outcome then.
     """
 
     positions: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}  # at the opening
@@ -57,6 +58,7 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True):
     fills: list[tuple[str, VenueFill]] = []  # by client order id, as they were booked
     handed: list[Handed] = []  # positions, to a kill that was to close them, and back
     counted: int = 0
+    unproven: frozenset[str] = frozenset()
     reasons: dict[str, str] = {}  # of the orders that were refused, or that the venue ended
     cancelled: dict[str, int] = {}  # when the venue took the cancel of an order, UNIX ns
 
@@ -72,7 +74,9 @@ def opening(journal: JournalReads) -> Opening:
     return Opening(journal.newest(), positions, orders)
 
 
-def booked(journal: JournalReads, since: Opening, counted: int = 0) -> Booked:
+def booked(
+    journal: JournalReads, since: Opening, counted: int = 0, unproven: frozenset[str] = frozenset()
+) -> Booked:
     """Raises JournalError."""
     names, fills = journal.booked_since(since.seq)
     names |= since.orders | {name for name, _ in fills}
@@ -86,6 +90,7 @@ def booked(journal: JournalReads, since: Opening, counted: int = 0) -> Booked:
         fills=fills,
         handed=handed_since(journal, since.seq),
         counted=counted,
+        unproven=unproven,
         reasons=reasons,
         cancelled=journal.cancels_taken_since(since.seq),
     )

@@ -421,6 +421,7 @@ def journaled_rows(booked: Booked) -> list[Row]:
     rows = [
         _journaled(one, by_order[name])
         | {"reason": booked.reasons.get(name), "ts_cancelled": booked.cancelled.get(name)}
+        | {"unknown_at_start": name in booked.unproven}
         for one, name in names
     ]
     return sorted(rows, key=lambda row: (row["ts_init"], row["client_order_id"]))

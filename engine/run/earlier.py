@@ -28,8 +28,8 @@ Key = tuple[str, str]  # strategy, instrument
 class Earlier(msgspec.Struct, frozen=True, kw_only=True):
     """`opening`: what each strategy held, signed base units, when the start began to book. Rows of
     orders with executions that no replay plays: `booked` by the start, as of whose they are; and
-    those that the run booked later of `over`, orders that it never had at rest. `handed`: what went
-    to a strategy otherwise, and when."""
+    those that the run booked later of `over`, orders that it did not begin with at rest. `handed`:
+    what went to a strategy otherwise, and when."""
 
     opening: Mapping[Key, Decimal] = {}
     booked: Sequence[Row] = ()
@@ -85,7 +85,7 @@ def sent(run: Run, names: Collection[str], unsent: Collection[str]) -> tuple[lis
         fills = [fill for fill in row["fills"] if _is_before(row, fill, start_ns)]
         booked.append({**whole, "fills": fills})
         left = _left(whole, fills)
-        is_over = "changes" not in row or whole["ts_last"] < start_ns
+        is_over = "changes" not in row or whole["ts_last"] < start_ns or _is_unknown(row)
         is_over = (is_over and row["status"] in OVER) or not Decimal(left["quantity"])
         (over if is_over else rows).append(left)
     shares = _shares(run) if any(one["strategy"] == KILL_STRATEGY for one in booked) else {}
@@ -104,6 +104,12 @@ def _is_before(row: Row, fill: Row, start_ns: int) -> bool:
     one of an order that it never had at rest."""
     is_told = fill.get("at_start", "changes" not in row)
     return bool(is_told) or fill["ts_event"] < start_ns
+
+
+def _is_unknown(row: Row) -> bool:
+    """Whether nobody could tell as the run began what became of it: nor when, afterwards, where a
+    venue tells a sum alone."""
+    return bool(row.get("unknown_at_start"))
 
 
 def _left(row: Row, done: Sequence[Row]) -> Row:
@@ -181,8 +187,11 @@ def notes(
                 f"net: the run's is its net PnL less {shown(gain, signed=True)} {one['quote']}, "
                 f"which the position in {one['instrument']} that it took over won beyond its cost"
             )
-    if earlier.over:
-        yield f"{len(earlier.over)} orders had ended when the run began: they are not compared"
+    unknown = sum(map(_is_unknown, earlier.over))
+    if over := len(earlier.over) - unknown:
+        yield f"{over} orders had ended when the run began: they are not compared"
+    if unknown:
+        yield f"{unknown} orders were of unknown outcome when the run began: they are not compared"
     for name, (quote, net, count) in nets.items():
         yield (
             f"net: the run's is its net PnL less {shown(net, signed=True)} {quote} of "

@@ -24,6 +24,10 @@ SIZE = Decimal("0.03")
 PART = Decimal("0.01")
 
 
+# Where the venue tells of orders that are not open
+READS = ("tradeOrderHistory", "canceledOrderHistory", "orderHistory", "orderInfo")
+
+
 class Away:
     """A run that rested a BUY and ended, or was killed, with it open."""
 
@@ -39,10 +43,10 @@ class Away:
         self.config = configs.write(folder, served, strategies=[strategy], more=KEEP)
         self._journal = folder / "state" / f"{key}-main.journal.sqlite"
 
-    def rest(self, number: int) -> None:
+    def rest(self, number: int, state: str = "OPEN") -> None:
         process = start("live", self.config, log=self.folder / "run.log")
         try:
-            wait_for(lambda: self.states() == ["OPEN"], "an order at the venue")
+            wait_for(lambda: self.states() == [state], "an order at the venue")
         finally:
             process.send_signal(number)
             code = process.wait(60)
@@ -70,6 +74,13 @@ class Away:
         below = Decimal(self.order["price"]) * Decimal("0.998")
         mid = str(below.quantize(Decimal("0.01")))
         self.served.post("market", market=self.order["market"], mid=mid)
+
+    def withhold(self) -> None:
+        """The venue loses its answer to the next order, and tells of none that is over."""
+        post = self.served.post
+        post("faults", method="POST", path="/api/v1/order$", kind="lose_answer")
+        for name in READS:
+            post("faults", method="POST", path=f"/api/v1/{name}", kind="unavailable", times=500)
 
     def states(self) -> list[str]:
         return [state for state, _ in self._rows("SELECT state, 0 FROM orders")]
@@ -138,6 +149,29 @@ def test_an_order_taken_over_is_executed_in_parts(away: Away, number: int) -> No
     assert found["orders"] == 2
     assert [one for one in found["differences"] if one["kind"] == "refusal"] == []
     assert_same_net(found)
+
+
+@pytest.mark.parametrize("away", ["piexgo"], indirect=True)
+def test_an_order_whose_end_the_run_hears_of_as_it_is_up(away: Away) -> None:
+    """It was sent, and executed, before: nobody could tell, until the venue answers again."""
+    away.withhold()
+    away.rest(signal.SIGKILL, "UNKNOWN")
+    away.meet(SIZE)
+    log = away.folder / "again.log"
+    process = start("live", away.config, log=log)
+    try:
+        wait_for(lambda: "trades of" in log.read_text(), "the run to be up")
+        assert not away.held()
+        away.served.post("faults", clear=True)
+        wait_for(lambda: away.states() == ["FILLED"] * 2, "what it was, and its exit")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(60)
+    assert code == 0, log.read_text()[-3000:]
+    found = away.parity()
+    assert (found["orders"], found["differences"]) == (1, [])
+    assert_same_net(found)
+    assert any("1 orders were of unknown outcome" in note for note in found["notes"])
 
 
 def assert_same_net(found: dict[str, Any]) -> None:
