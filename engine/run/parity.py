@@ -84,14 +84,7 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
         others = others_of(catalog, rows, (span[0], span[1] + AFTER_NS), slack_ns, poll_ns)
         rows = [as_shown(row, others) for row in rows]
     loaded = _with_opening(loaded, run, earlier)
-    case = _Case(
-        summary=run.summary,
-        loaded=loaded,
-        rows=rows,
-        others=others,
-        slack_ns=slack_ns,
-        earlier=earlier,
-    )
+    case = _Case(run.summary, loaded, rows, others, slack_ns, earlier)
     played = commands(rows, slack_ns, usual_ns(loaded, rows))
     more: dict[str, Any] = {
         "lacking": lacking,
@@ -109,11 +102,8 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
     more |= {"denied": played_again.denied, "unchanged": played_again.unchanged}
     found = parity.compared(rows, base, **more)
     if any(one.kind in (parity.UNEXPLAINED, parity.QUEUE) for one in found):
-        if is_real:  # on paper it is the same rule
-            assert others is not None
-            weak = [one.order for one in found if one.kind in parity.WEAK]
-            more["behind"] = _behind(catalog, found, rows, base, others)
-            more["own"] = meetings(weak, rows, others.prints, slack_ns + poll_ns)
+        if others is not None:  # on paper it is the same rule
+            more |= _of_the_market(case, catalog, found, base, slack_ns + poll_ns)
         plain = as_refused(rows, base, found, played)
         again = _variants(case, (played, plain), told)
         found = parity.compared(rows, base, **more, **again)
@@ -172,7 +162,7 @@ class _Again(msgspec.Struct, frozen=True):
     unplayed: dict[str, tuple[str, Decimal, int]]
 
 
-class _Case(msgspec.Struct, frozen=True, kw_only=True):
+class _Case(msgspec.Struct, frozen=True):
     """A run that is replayed, by its `summary`; `others`: without itself, of a live one."""
 
     summary: Mapping[str, Any]
@@ -236,6 +226,18 @@ def _replayed(
         nets=net,
         unplayed=unplayed,
     )
+
+
+def _of_the_market(
+    case: _Case, catalog: Path, found: Iterable[Difference], base: Mapping[str, Row], ns: int
+) -> dict[str, Any]:
+    """Of a live run: what its market did behind trades, and what met its own orders."""
+    assert case.others is not None
+    weak = [one.order for one in found if one.kind in parity.WEAK]
+    return {
+        "behind": _behind(catalog, found, case.rows, base, case.others),
+        "own": meetings(weak, case.rows, case.others.prints, ns),
+    }
 
 
 def _variants(
