@@ -100,6 +100,13 @@ class Core:
         able = self.gate.capabilities.get(instrument.rpartition(".")[2])
         return able is None or able.cancels
 
+    def ends_with_exit(self, instrument: str) -> bool:
+        """Whether closing what the strategy holds there ends its orders at the venue; a simulated
+        one ends them by cancels alone."""
+        if self.can_cancel(instrument) or self.gate.is_simulated:
+            return False
+        return bool(self.own_position(instrument))
+
     def runs(self) -> bool:
         return bool(self.native.is_running(self.strategy))
 

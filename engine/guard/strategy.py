@@ -415,13 +415,15 @@ class GuardedStrategy(Subscriptions):
         bound.exits.close(instrument_id, how, position_side)
 
     def market_exit(self) -> None:
-        """Cancel this strategy's orders and close what it holds."""
+        """Cancel this strategy's orders and close what it holds; where the venue cancels no single
+        order, closing it ends them."""
         self.on_market_exit()
         bound = self._guard_bound()
         instruments = bound.instruments_with_orders().union(bound.exits.held())
         for instrument_id in sorted(instruments, key=str):
             bound.winddown.promise(instrument_id)
-            bound.cancel_all_orders(instrument_id)
+            if not bound.ends_with_exit(str(instrument_id)):
+                bound.cancel_all_orders(instrument_id)
             bound.exits.leave(instrument_id)
         self.post_market_exit()
 

@@ -50,6 +50,9 @@ class Cancels(Part):
             targets.append(order)
         if not targets:
             return
+        if not self._can.cancels:
+            await self._in_vain(targets)
+            return
         new = [o.intent.client_order_id for o in targets if not o.cancel_requested]
         for order in targets:
             order.cancel_requested = True
@@ -62,6 +65,20 @@ class Cancels(Part):
             raise
         for start in range(0, len(proven), self._can.batch_cancel_max):
             await self.batch(proven[start : start + self._can.batch_cancel_max])
+
+    async def _in_vain(self, orders: Sequence[LiveOrder]) -> None:
+        """The venue cancels no single order: what it says is told, and nothing is read for it or
+        asked again, since an exit, its own call, may wait behind this."""
+        outcomes = await self._send_cancels(orders)
+        for order, outcome in zip(orders, outcomes, strict=True):
+            if isinstance(outcome, CancelRefused) and not order.state.is_terminal:
+                self._refused(order, outcome)
+
+    def _refused(self, order: LiveOrder, outcome: CancelRefused) -> None:
+        cid = order.intent.client_order_id
+        self._journal.note("CANCEL_CANCELREFUSED", cid, outcome)
+        order.cancel_refusal = f"{outcome.code}: {outcome.message}"
+        self._sink.cancel_refused(order.intent, outcome.code, outcome.message, self._now_ns())
 
     async def due(self, order: LiveOrder) -> None:
         """The order is known at the venue now: send the cancel that waited for that."""
@@ -92,6 +109,8 @@ class Cancels(Part):
 
     def again(self) -> None:
         """A cancel that was asked for is asked for until the order has ended."""
+        if not self._can.cancels:
+            return
         now = asyncio.get_running_loop().time()
         due = [
             order

@@ -137,6 +137,30 @@ def test_a_bracket_lives_to_its_end_once(fault: str, reduces: bool, tmp_path: Pa
     assert venue.holdings[SYMBOL].quantity == 0
 
 
+def test_cancels_that_the_gateway_has_not_are_refused_once_and_read_nothing(tmp_path: Path) -> None:
+    """An exit, its own call, would wait behind the reads; and a stop that stands is not one whose
+    cancel was asked for."""
+    venue = still()
+
+    async def story(make: Callable[[], Session]) -> None:
+        session = make()
+        await session.adapter.connect(trading=True)
+        session.desk.start()
+        await session.desk.submit(approved(*bracket()))
+        await session.until(lambda: session.states()["C-4"] is OrderState.WAITING)
+        began = asyncio.get_running_loop().time()
+        await session.desk.cancel(["C-2", "C-3", "C-4"])
+        assert asyncio.get_running_loop().time() == began
+        await asyncio.sleep(30)
+        refused = [name for name in session.sink.names() if name == "cancel_refused"]
+        assert len(refused) == 3
+        asked = [session.journal.order(name) for name in ("C-2", "C-3", "C-4")]
+        assert not any(one.cancel_requested for one in asked if one is not None)
+        await session.end()
+
+    run(story, venue, tmp_path / "journal.sqlite")
+
+
 def test_a_request_that_never_arrived_is_proven_absent_and_not_sent_again(tmp_path: Path) -> None:
     venue = still()
 
