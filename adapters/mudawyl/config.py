@@ -72,7 +72,7 @@ class MudawylOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ] = 60.0
     clearing: Annotated[
         Literal["refuse", "allow"],
-        _doc("Whether a new order may be sent that closes and cancels what is there before it"),
+        _doc("Whether a new order may be sent before which the open orders there are cancelled"),
     ] = "refuse"
     allow_account_changes: Annotated[
         bool, _doc("Whether keys, profile, notifications and billing may be changed at all")

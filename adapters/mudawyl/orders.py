@@ -198,27 +198,20 @@ class MudawylOrders:
 
     async def _snapshot(self, group: Group, facts: VenueInstrument) -> Snapshot | Refused:
         """What a new order would clear, of every market of the config: the document does not say
-        whether it clears its symbol or the account. Raises VenueUnavailable."""
-        refused = None
+        whether it clears its symbol or the account. A position is refused whatever the option says:
+        what it is sold by is no order of ours, and nothing would book it. Raises VenueUnavailable.
+        """
         ids: frozenset[str] = frozenset()
-        quantity = Decimal(0)
         for each in self._instruments.values():
             with reading(CODE):
                 listed = await self._http.open_orders(self._key, each.symbol)
                 signed, _ = parse.held(await self._http.position(self._key, each.symbol))
                 if each.id == facts.id:
                     past = await self._http.order_history(self._key, each.symbol)
-                    ids, quantity = frozenset(row.id for row in (*listed, *past)), signed
-            if signed or listed:
-                refused = Refused(
-                    f"{CODE}-CLEARING",
-                    f"a new order would close the position ({signed:f}) and cancel the"
-                    f" {len(listed)} open orders of {each.symbol}; the option clearing allows it;"
-                    " not sent",
-                )
-        if refused is not None and self._options.clearing == "refuse":
-            return refused
-        return Snapshot(ids, quantity, group)
+                    ids = frozenset(row.id for row in (*listed, *past))
+            if signed or (listed and self._options.clearing == "refuse"):
+                return _uncleared(each.symbol, signed, len(listed))
+        return Snapshot(ids, Decimal(0), group)
 
     def _keep(self, snapshot: Snapshot) -> None:
         for intent in snapshot.group.intents:
@@ -431,6 +424,15 @@ class MudawylOrders:
 
     def _of(self, names: Sequence[str] | set[str]) -> list[VenueInstrument]:
         return [self._instruments[name] for name in sorted(names) if name in self._instruments]
+
+
+def _uncleared(symbol: str, signed: Decimal, listed: int) -> Refused:
+    ends = f"cancel the {listed} open orders of {symbol}"
+    if signed:
+        text = f"a new order would close the position ({signed:f}) and {ends}; close it first"
+    else:
+        text = f"a new order would {ends}; the option clearing allows it"
+    return Refused(f"{CODE}-CLEARING", f"{text}; not sent")
 
 
 def _all(group: Group, outcome: Outcome) -> dict[str, Outcome]:

@@ -66,6 +66,14 @@ CHECKS: tuple[Check, ...] = (
         on_modify=False,
     ),
     Check(
+        "CLEARS_HELD",
+        form.clears_held,
+        text="At such a venue no entry beside a position, a bracket or a market order on its way, "
+        "also where `off` has `CLEARS`: nothing would book what the venue sells for it.",
+        on_modify=False,
+        switchable=False,
+    ),
+    Check(
         "PRECISION",
         form.precision,
         text="Quantity and prices are positive multiples of the instrument's increments.",

@@ -147,18 +147,41 @@ def _names(names: Iterable[str]) -> str:
 
 def clears(order: OrderFacts, view: Look) -> Verdict:
     """A venue that makes room for each order: the second would undo the first."""
-    able = view.able
-    if able is None or not able.clears or order.reduce_only or order.role.is_exit:
+    if not _clears(order, view):
         return None
-    working = view.is_working(order)
-    if not view.position and not working:
+    there = _about_to_go(order, view)
+    if not there and not view.is_working(order):
         return None
-    there = "open orders" if working else f"a position of {view.position:f}"
+    then = "close it first" if there else 'or let it: [risk] off = ["CLEARS"]'
     return Denial(
         "CLEARS",
-        f"{_venue(order)} would first close and cancel what {order.instrument} has ({there}); wait "
-        'for its end, or let it: [risk] off = ["CLEARS"]',
+        f"{_venue(order)} would first close and cancel what {order.instrument} has "
+        f"({there or 'open orders'}); wait for its end, {then}",
     )
+
+
+def clears_held(order: OrderFacts, view: Look) -> Verdict:
+    """What such a venue sells to make room is no order of the run's: nothing would book it."""
+    if not _clears(order, view):
+        return None
+    there = _about_to_go(order, view)
+    if not there:
+        return None
+    return Denial(
+        "CLEARS_HELD",
+        f"{_venue(order)} would first close and cancel what {order.instrument} has ({there}), and "
+        "no order of the run would account for it; close it first (close_position, market_exit)",
+    )
+
+
+def _clears(order: OrderFacts, view: Look) -> bool:
+    """Whether the venue makes room for it first: not for an exit."""
+    able = view.able
+    return able is not None and able.clears and not (order.reduce_only or order.role.is_exit)
+
+
+def _about_to_go(order: OrderFacts, view: Look) -> str:
+    return f"a position of {view.position:f}" if view.position else view.about_to_hold(order)
 
 
 def precision(order: OrderFacts, view: Look) -> Verdict:

@@ -111,6 +111,7 @@ class _Form(_Section):
         "QUANTITY",
         "UNSUPPORTED",
         "CLEARS",
+        "CLEARS_HELD",
         "PRECISION",
         "PRICE_BOUNDS",
         "QUANTITY_BOUNDS",

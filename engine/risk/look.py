@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
-from fairlead.engine.orders.model import Capabilities, Role, Side
+from fairlead.engine.orders.model import Capabilities, Kind, Role, Side
 from fairlead.engine.orders.trigger import first_fire
 from fairlead.engine.risk.books import Books
 from fairlead.engine.risk.exposure import Entry
@@ -225,6 +225,18 @@ class Look:
         """Whether any other order is live in its instrument, of whatever side or strategy."""
         live = self._ledger.working(order.instrument)
         return any(each.client_order_id != order.client_order_id for each in live)
+
+    def about_to_hold(self, order: OrderFacts) -> str:
+        """Of other live orders in its instrument, of whatever strategy: those that go with a
+        position, or bring one the next moment; empty where there is neither."""
+        for each in self._ledger.working(order.instrument):
+            if each.client_order_id == order.client_order_id:
+                continue
+            if each.is_exit or each.contingent:
+                return "orders of a bracket, or other exits"
+            if each.kind == Kind.MARKET:
+                return "a market order on its way"
+        return ""
 
     def own_position(self, order: OrderFacts) -> Decimal:
         """Of the order's strategy, with what belongs to none."""

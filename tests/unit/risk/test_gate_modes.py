@@ -191,6 +191,18 @@ CASES = {
         Risk(off=["CLEARS"]),
         capabilities={"TEST": CLEARING},
     ),
+    "an order that clears a position, also where the config lets orders clear": Case(
+        ["CLEARS_HELD"],
+        {2: lambda s: s.market(BUY, 1), 8: lambda s: s.limit(BUY, 1, 99)},
+        Risk(off=["CLEARS"]),
+        capabilities={"TEST": CLEARING},
+    ),
+    "an order that clears a market order on its way": Case(
+        ["CLEARS_HELD"],
+        {2: lambda s: (s.market(BUY, 1), s.limit(BUY, 1, 99))},
+        Risk(off=["CLEARS"]),
+        capabilities={"TEST": CLEARING},
+    ),
     "quote quantity": Case(["UNSUPPORTED"], {2: lambda s: s.market(BUY, 1, quote_quantity=True)}),
     "price off the grid": Case(
         ["PRECISION"],

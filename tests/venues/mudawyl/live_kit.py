@@ -38,6 +38,7 @@ credentials = {{ token = "{token}" }}
 http_url = "{url}"
 key_id = "{key}"
 requests_per_second = 100
+{options}
 {captcha}
 [[venues.mudawyl.options.markets]]
 symbol = "BTC/USDT"
@@ -110,6 +111,7 @@ class Gateway:
         has_person: bool = True,
         execution: str = "",
         market: str = "",
+        options: str = "",
         more: str = "",
     ) -> Path:
         person = self.folder / "person.py"
@@ -126,6 +128,7 @@ class Gateway:
             params=params,
             execution=execution,
             market=market,
+            options=options,
         )
         path.write_text(text + more)
         return path
@@ -168,13 +171,18 @@ class Gateway:
     def ids(self) -> list[str]:
         return [name for (name,) in self._journaled("client_order_id")]
 
-    def _journaled(self, columns: str) -> list[Any]:
+    def noted(self, kind: str) -> int:
+        """How many records of a kind the journal has."""
+        rows = self._journaled("kind", "records")
+        return sum(one == kind for (one,) in rows)
+
+    def _journaled(self, columns: str, table: str = "orders") -> list[Any]:
         path = self.folder / "state" / "mudawyl-main.journal.sqlite"
         if not path.exists():
             return []
         db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         try:
-            return db.execute(f"SELECT {columns} FROM orders").fetchall()
+            return db.execute(f"SELECT {columns} FROM {table}").fetchall()
         except sqlite3.OperationalError:
             return []
         finally:

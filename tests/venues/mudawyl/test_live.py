@@ -147,14 +147,34 @@ def test_a_target_that_failed_is_told_and_the_others_stand(gateway: Gateway) -> 
     assert gateway.stop(running) == Exit.OK
 
 
-def test_a_strategy_closes_its_position_by_the_gateways_own_call(gateway: Gateway) -> None:
-    running = protected(gateway, params=', leaves_at = "60100"')
+@pytest.mark.parametrize("leaves", ["close", "exit", "cancel"])
+def test_a_strategy_closes_its_position_by_the_gateways_own_call(
+    gateway: Gateway, leaves: str
+) -> None:
+    """An exit asks for no cancel; one that the strategy asks for is refused, and reads nothing."""
+    running = protected(gateway, params=f', leaves_at = "60100", leaves = "{leaves}"')
     gateway.move("60150")
     gateway.wait(lambda: ("exit", "FILLED") in gateway.states(), "the market exit")
     gateway.wait(lambda: not _open(gateway), "the end of every leg")
     assert gateway.stop(running) == Exit.OK
     assert (gateway.held(), gateway.open()) == (0, [])
     assert gateway.changes()[-1] == f"exchange/position/{gateway.sim.main.id}"
+    refused = "CANCEL_CANCELREFUSED"
+    assert gateway.noted(refused) == (len(LEGS) if leaves == "cancel" else 0)
+
+
+def test_a_position_and_its_bracket_are_never_cleared_by_a_second_one(gateway: Gateway) -> None:
+    """Whatever is switched off: the gateway's sale of the first is no order that anybody books."""
+    more = 'off = ["CLEARS"]\n'
+    params = ', leaves_at = "60100", leaves = "again"'
+    running = protected(gateway, options='clearing = "allow"', params=params, more=more)
+    gateway.move("60150")
+    gateway.wait(lambda: "CLEARS_HELD" in gateway.log.read_text(), "the gate's refusal")
+    assert (gateway.states(), gateway.held(), gateway.open()) == (HELD, D("0.05"), LEGS)
+    gateway.move("58950")
+    gateway.wait(lambda: not _open(gateway), "the stop, and the end of every leg")
+    assert (gateway.stop(running), gateway.held()) == (Exit.OK, 0)
+    assert len(gateway.changes()) == 1
 
 
 def test_without_a_provider_of_captchas_nothing_that_changes_leaves(gateway: Gateway) -> None:

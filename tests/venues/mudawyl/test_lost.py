@@ -65,6 +65,8 @@ async def test_an_older_order_with_the_same_fields_is_not_it(kind: Kind) -> None
     made = await world(clearing="allow")
     one, two = entry(1, kind=kind, price=price), entry(2, kind=kind, price=price)
     (first,) = await made.accepted(one)
+    if kind is Kind.MARKET:
+        await made.orders.flatten(BTC)
     made.wire.loses = "request"
     await made.submit(two)
     (found,) = await made.orders.find_all(lost(made, two))

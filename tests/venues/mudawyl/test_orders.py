@@ -281,11 +281,18 @@ async def test_two_entries_of_one_list_are_two_requests_and_the_second_is_refuse
     assert second.code == "MUDAWYL-CLEARING"
 
 
-async def test_the_config_may_allow_the_clearing() -> None:
+async def test_the_config_may_allow_the_clearing_of_orders_and_never_of_a_position() -> None:
+    """What sells a position then is no order of ours: nothing would book it."""
     made = await world(clearing="allow")
+    await made.accepted(entry(6, kind=Kind.LIMIT, price=D(50000)))
     await made.accepted(*bracket())
-    await made.accepted(entry(5, side=Side.SELL, quantity=D("0.01")))
-    assert (made.held(), made.open()) == (D("-0.01"), [])
+    assert (made.held(), "limit" in made.open()) == (D("0.05"), False)
+    made.wire.sent.clear()
+    selling = entry(5, side=Side.SELL, quantity=D("0.01"))
+    assert await refused(made, selling) == "MUDAWYL-CLEARING"
+    other = entry(7, instrument=ETH, quantity=D(1))
+    assert await refused(made, other) == "MUDAWYL-CLEARING"
+    assert (made.held(), made.wire.changes()) == (D("0.05"), [])
 
 
 async def test_what_is_there_must_be_known_before_an_order_goes() -> None:

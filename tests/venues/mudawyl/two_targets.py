@@ -14,7 +14,9 @@ QUANTITY = Quantity.from_str("0.050")
 
 
 class TwoTargetsConfig(StrategyConfig):
-    """`feed` is what it hears prices by; `leaves_at` closes the position from that price on.
+    """`feed` is what it hears prices by; `leaves_at` closes the position from that price on,
+    `leaves` by which of the methods: "close", "exit", or "cancel", which cancels before it closes;
+    "again" does not leave, and asks for a second bracket.
     `trails` enters by a trailing stop in place of the bracket: 1000 below, 1 % behind."""
 
     def __init__(
@@ -23,6 +25,7 @@ class TwoTargetsConfig(StrategyConfig):
         instrument_id: InstrumentId,
         feed: str = "ticker",
         leaves_at: Decimal | None = None,
+        leaves: str = "close",
         opens: bool = True,
         trails: bool = False,
         **native: Any,
@@ -30,6 +33,7 @@ class TwoTargetsConfig(StrategyConfig):
         self.instrument_id = instrument_id
         self.feed = feed
         self.leaves_at = leaves_at
+        self.leaves = leaves
         self.opens = opens
         self.trails = trails
 
@@ -66,15 +70,26 @@ class TwoTargets(GuardedStrategy):
             self.trailing_stop(name, OrderSide.BUY, QUANTITY, 100, begin)
         elif not self._opened:
             self._opened = True
-            sell = OrderSide.SELL
-            self.bracket(
-                name,
-                OrderSide.BUY,
-                QUANTITY,
-                stop=self.round_price(name, sell, price - 1000),
-                stop_limit=self.round_price(name, sell, price - 1100),
-                target=[self.round_price(name, sell, price + up) for up in (500, 1000)],
-            )
+            self._enter(name, price)
         elif self._c.leaves_at is not None and price >= self._c.leaves_at and not self._left:
             self._left = True
-            self.close_all_positions(name)
+            if self._c.leaves == "again":
+                self._enter(name, price)
+                return
+            if self._c.leaves == "cancel":
+                self.cancel_all_orders(name)
+            if self._c.leaves == "exit":
+                self.market_exit()
+            else:
+                self.close_all_positions(name)
+
+    def _enter(self, name: InstrumentId, price: Decimal) -> None:
+        sell = OrderSide.SELL
+        self.bracket(
+            name,
+            OrderSide.BUY,
+            QUANTITY,
+            stop=self.round_price(name, sell, price - 1000),
+            stop_limit=self.round_price(name, sell, price - 1100),
+            target=[self.round_price(name, sell, price + up) for up in (500, 1000)],
+        )
