@@ -40,7 +40,7 @@ def command(
     rows = [
         (
             *(moment(one.ts_ns), one.client_order_id, one.strategy, one.instrument, one.side),
-            *(one.quantity, one.price, f"{one.fee} {one.fee_currency}"),
+            *(one.quantity, one.price, f"{one.fee} {one.fee_currency}".rstrip()),
             {True: "maker", False: "taker", None: ""}[one.is_maker],
         )
         for one in found

@@ -199,7 +199,14 @@ RUNNING: dict[str, Code] = {
     "FILL-SYNTHESISED": Code("an execution that was never listed", _STATEMENT),
     "FEE-ASSUMED": Code("the venue does not tell the fee", _STATEMENT),
     "FEE-UNKNOWN": Code("the fee is not known, and counts as none", _STATEMENT),
-    "NATIVE-UNASKED": Code("an execution of an order that no strategy sent", _STATEMENT),
+    "NATIVE-MADE-UP": Code(
+        "NautilusTrader made up an execution where the venue tells no positions; it is not booked, "
+        "and trading is halted",
+        f"{_STATEMENT}; then clear the halt and start anew",
+    ),
+    "NATIVE-UNASKED": Code(
+        "an execution of an order that no strategy sent, or that was over", _STATEMENT
+    ),
     "NOT-FLAT": Code(
         "a position stays that was to be closed, or has no stop", "close it, at the venue"
     ),

@@ -42,6 +42,8 @@ class AdapterTold(Protocol):
     @property
     def uses_keys(self) -> bool: ...
     @property
+    def tells_holdings(self) -> bool: ...
+    @property
     def refuses(self) -> Callable[[Any, int], OptionTold | None]: ...
     @property
     def notes(self) -> Callable[[Any], Sequence[str]]: ...
@@ -100,6 +102,16 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
             key.upper()
             for key in self.traded
             if key in self.specs and self.specs[key].capabilities.pays_positions
+        )
+
+    @property
+    def tells_positions(self) -> bool:
+        """Whether NautilusTrader is told the positions of every account of a live run."""
+        venues = self.config.venues
+        return all(
+            venues[key].account_type == "margin" or self.specs[key].tells_holdings
+            for key in self.traded
+            if key in self.specs
         )
 
     def line_of(self, path: str | Sequence[str | int]) -> int | None:

@@ -176,10 +176,9 @@ def _booked(name: str, book: Callback, user: Callback | None) -> Callback:
 
         def booked(self: Guarded, event: Any) -> None:
             guard = self._guard
-            if _is_lent(guard, name, event):
-                return
             try:
-                _keep(guard, event)
+                if _is_lent(guard, name, event) or not _keep(guard, event):
+                    return
                 book(guard, event)
                 if moves:
                     guard.brackets.look_soon()
@@ -190,10 +189,9 @@ def _booked(name: str, book: Callback, user: Callback | None) -> Callback:
 
     def callback(self: Guarded, event: Any) -> None:
         guard = self._guard
-        if _is_lent(guard, name, event):
-            return
         try:
-            _keep(guard, event)
+            if _is_lent(guard, name, event) or not _keep(guard, event):
+                return
             book(guard, event)
             if guard.view is None:  # before on_start: what is left then is handed over there
                 return
@@ -206,10 +204,10 @@ def _booked(name: str, book: Callback, user: Callback | None) -> Callback:
     return callback
 
 
-def _keep(guard: Guard, event: Any) -> None:
+def _keep(guard: Guard, event: Any) -> bool:
+    """Whether it is true: who keeps the account may know that there is no such order."""
     keeper = guard.run.keeper_of(event.instrument_id)
-    if keeper is not None:
-        keeper.told(event)
+    return keeper is None or keeper.told(event)
 
 
 def _is_lent(guard: Guard, name: str, event: Any) -> bool:

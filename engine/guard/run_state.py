@@ -79,8 +79,9 @@ class Keeper(Protocol):
         """A modify that passed no gate is on its way: cancel the order before it leaves. Inside
         NautilusTrader's call, the strategy is lent. Never raises."""
 
-    def told(self, event: Any) -> None:
-        """An order event. Plain attributes and files only: a strategy may be lent. Never raises."""
+    def told(self, event: Any) -> bool:
+        """An order event; whether it is of an order that there is, else nobody is to hear of it.
+        Plain attributes and files only: a strategy may be lent. Never raises."""
 
 
 class RunState:

@@ -20,7 +20,7 @@ from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.kill.bare import kill_that_took
 from fairlead.engine.kill.state import FOLDER, KillState
 from fairlead.engine.orders.journal import Journal
-from fairlead.engine.orders.live import KILL_STRATEGY
+from fairlead.engine.orders.live import KILL_STRATEGY, UNASKED
 from fairlead.engine.orders.model import Intent
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def _story(journal: Journal, cid: str, raw: Path | None) -> Story:
     ]
     venue_ids = _venue_ids(records)
     if intent.ts_init:
-        lines.append(Line(intent.ts_init, "signal", _signal(intent, is_held=held is not None)))
+        asked = _unasked(intent) if _is_unasked(records) else _signal(intent, is_held=bool(held))
+        lines.append(Line(intent.ts_init, "signal", asked))
     if raw is not None and records:
         first = min(intent.ts_init or records[0][1], records[0][1])
         names = (cid, *venue_ids)
@@ -128,6 +129,20 @@ def _venue_ids(records: list[tuple[int, int, str, bytes]]) -> tuple[str, ...]:
         with suppress(*_NEVER_WRITTEN):  # its line says that it is damaged
             ids[msgspec.json.decode(body, type=_Named).venue_order_id] = None
     return tuple(ids)
+
+
+def _is_unasked(records: list[tuple[int, int, str, bytes]]) -> bool:
+    """Whether it was booked as it was found. One that was over when it was told of was asked for:
+    other records follow its intent."""
+    kind, body = records[1][2:] if len(records) > 1 else ("", b"")
+    return kind == "FINDING" and f'"{UNASKED}"'.encode() in body
+
+
+def _unasked(intent: Intent) -> str:
+    return (
+        f"NautilusTrader tells of it: {intent.side} {intent.quantity} {intent.instrument}; no "
+        f"strategy sent it, no gate approved it, and it counts as {intent.strategy}'s"
+    )
 
 
 def _signal(intent: Intent, *, is_held: bool) -> str:

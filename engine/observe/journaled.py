@@ -166,7 +166,8 @@ def _added_up(
     fees: defaultdict[str, Decimal] = defaultdict(Decimal)
     filled: dict[str, Decimal] = {}
     for name, fill in fills:
-        fees[fill.fee_currency] += fill.fee
+        if fill.fee or fill.fee_currency:  # else nobody told one, as older journals have it
+            fees[fill.fee_currency] += fill.fee
         filled[name] = filled.get(name, ZERO) + fill.quantity
     for run in runs:
         _book(books, run)

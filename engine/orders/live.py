@@ -20,6 +20,7 @@ STOP_KINDS = _STOP_LIMITS | {
     Kind.TRAILING_STOP_MARKET,
 }
 KILL_STRATEGY = "KILL"  # whose orders flatten when the kill switch asks for it
+UNASKED = "NATIVE-UNASKED"  # of an order that NautilusTrader tells of, and that nothing here sent
 
 
 class DeskSettings(msgspec.Struct, frozen=True, kw_only=True):

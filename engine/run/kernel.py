@@ -78,7 +78,11 @@ def node_config(
             inflight_check_retries=ASK_ALWAYS,
             open_check_interval_secs=10.0 if is_real else None,
             open_check_open_only=False,
-            position_check_interval_secs=POSITION_CHECK_SECS if is_real else None,
+            # An account of which it is told none it takes for flat, and makes up what would
+            # close it; it compares those of all accounts of a run or of none.
+            position_check_interval_secs=POSITION_CHECK_SECS
+            if is_real and loaded.tells_positions
+            else None,
             # What the venue executed is true, whatever was ordered: else positions are wrong.
             allow_overfills=True,
             # A state of the account comes with each fill; the last is kept whatever its age.

@@ -16,6 +16,7 @@ from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue
 
 PERP = "BTCUSDT-PERP.BINANCE"
+SPOT = "BTCUSDT.BINANCE"
 MAKER = {
     "id": "Maker-1",
     "path": "fairlead.strategies.imbalance_maker:ImbalanceMaker",
@@ -51,8 +52,10 @@ def taking(seen: Path, *, cls: str = "Taking", **params: Any) -> dict[str, Any]:
 class Native:
     """One test's folder: its config, journal and recording."""
 
-    def __init__(self, served: Venue | None, folder: Path) -> None:
+    def __init__(self, served: Venue | None, folder: Path, instrument: str = PERP) -> None:
         self.served = served
+        self.instrument = instrument
+        self.is_spot = instrument == SPOT
         self.folder = folder
         self.log = folder / "run.log"
         self.seen = folder / "seen.json"
@@ -61,12 +64,7 @@ class Native:
 
     def config(self, *strategies: dict[str, Any], more: str = "", **line: Any) -> Path:
         told = {**(self.served.line if self.served is not None else {}), **line}
-        options = {
-            "product_type": "USD_M",
-            "base_url_http": told["usdm_rest"],
-            "base_url_ws": told["usdm_ws"],
-            "base_url_ws_trading": told["usdm_ws_api"],
-        }
+        options = self._spot(told) if self.is_spot else self._futures(told)
         credentials = told.get("credentials", {})
         keys = {
             name: credentials[name] for name in ("api_key", "api_secret") if name in credentials
@@ -75,8 +73,8 @@ class Native:
             'name = "native"',
             "[venues.binance]",
             'adapter = "nautilus:binance"',
-            f"instruments = {json.dumps([PERP])}",
-            'account_type = "margin"',
+            f"instruments = {json.dumps([self.instrument])}",
+            f'account_type = "{"cash" if self.is_spot else "margin"}"',
             'fees = { maker = "0.0002", taker = "0.0005" }',
             f"options = {inline(options)}",
             f"credentials = {inline(keys)}",
@@ -88,6 +86,23 @@ class Native:
         path = self.folder / "native.toml"
         path.write_text("\n".join(text))
         return path
+
+    def _futures(self, told: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "product_type": "USD_M",
+            "base_url_http": told["usdm_rest"],
+            "base_url_ws": told["usdm_ws"],
+            "base_url_ws_trading": told["usdm_ws_api"],
+        }
+
+    def _spot(self, told: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "product_type": "SPOT",
+            "us": True,
+            "spot_market_data_mode": "Json",
+            "base_url_http": told["rest"],
+            "base_url_ws": told["ws"],
+        }
 
     # -- what became of it ---------------------------------------------------------------------
 
@@ -130,10 +145,14 @@ class Native:
     def orders_at_venue(self) -> dict[str, dict[str, Any]]:
         """The account's orders as they last were, by the venue's id."""
         told = (entry["order"] for entry in self.entries("order"))
-        return {str(one["id"]): one for one in told if one["account"] == "usdm"}
+        return {str(one["id"]): one for one in told if one["account"] == self._account}
+
+    @property
+    def _account(self) -> str:
+        return "spot" if self.is_spot else "usdm"
 
     def fills_at_venue(self) -> list[dict[str, Any]]:
-        return [fill for fill in self.entries("fill") if fill["account"] == "usdm"]
+        return [fill for fill in self.entries("fill") if fill["account"] == self._account]
 
     def position_at_venue(self) -> Decimal:
         signs = {"BUY": 1, "SELL": -1}

@@ -58,14 +58,20 @@ class NativeAccount(JournaledAccount):
 
         super().__init__(runtime, journal, config)
         self._is_settled = False
+        venue = config.venues[self.venue.lower()]
+        is_margin = venue.account_type == "margin"
         self.desk: NativeDesk = NativeDesk(
-            journal, self.instruments, runtime.now_ns, runtime.fatal, self.found
+            journal,
+            self.instruments,
+            runtime.now_ns,
+            runtime.fatal,
+            self.found,
+            tells_positions=is_margin,
+            on_halt=on_halt,
         )
         self.desk.on_sent = on_sent
         self._on_unknown = on_unknown
-        venue = config.venues[self.venue.lower()]
         self.teller = Teller(f"{self.venue}-{venue.account}")
-        is_margin = venue.account_type == "margin"
         self._balances = BalanceCheck(
             venue=self.venue,
             orders=self.teller,

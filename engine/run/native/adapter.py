@@ -83,6 +83,7 @@ def spec(name: str) -> NativeSpec:
         create=_none,
         keyed_data=bool(needed),
         uses_keys=True,
+        tells_holdings=False,
         builtin=builtin,
     )
 

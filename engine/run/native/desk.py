@@ -19,7 +19,7 @@ from nautilus_trader.trading import Strategy
 from fairlead.adapters.base.translate import dec, intent_of
 from fairlead.adapters.base.venue import VenueInstrument
 from fairlead.engine.orders.journal import Journal, JournalError
-from fairlead.engine.orders.live import LiveOrder, new_order
+from fairlead.engine.orders.live import UNASKED, LiveOrder, new_order
 from fairlead.engine.orders.model import (
     Finding,
     Intent,
@@ -31,7 +31,9 @@ from fairlead.engine.orders.model import (
 
 logger = logging.getLogger(__name__)
 
-UNASKED = "NATIVE-UNASKED"
+MADE_UP = "NATIVE-MADE-UP"
+MAKES_UP = "RECONCILIATION"  # its tag of orders that it makes up where positions differ
+NO_FEE = "NautilusTrader tells no fee of it; it counts as none"
 ENDS: Mapping[str, OrderState] = {
     "OrderDenied": OrderState.REFUSED,
     "OrderRejected": OrderState.REFUSED,
@@ -44,6 +46,9 @@ class NativeDesk:
     """The live orders of one account, as `OrderDesk` shows its own.
 
     `cancels` asks NautilusTrader for the cancel of one order, and gives whether it could be asked.
+    Where the venue `tells_positions`, an order that NautilusTrader makes up follows what it told;
+    where it tells none (a cash account) it follows nothing: it is not booked, and `on_halt` gets
+    the instrument, which must not trade on, and why.
     """
 
     def __init__(
@@ -53,6 +58,9 @@ class NativeDesk:
         now_ns: Callable[[], int],
         on_failed: Callable[[str, str], None],
         on_found: Callable[[Finding], None],
+        *,
+        tells_positions: bool = True,
+        on_halt: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self.journal = journal
         self.cancels: Callable[[str], bool] | None = None
@@ -63,6 +71,9 @@ class NativeDesk:
         self._now_ns = now_ns
         self._on_failed = on_failed
         self._on_found = on_found
+        self._tells_positions = tells_positions
+        self._on_halt = on_halt
+        self._made_up: set[str] = set()  # client order ids, of this run
         journal.is_inverse = self._is_inverse
         self._live = {one.intent.client_order_id: LiveOrder(one) for one in journal.open_orders()}
 
@@ -116,14 +127,36 @@ class NativeDesk:
 
     # -- as NautilusTrader reports -------------------------------------------------------------
 
-    def told(self, event: Any) -> None:
-        """One order event of a strategy's callback."""
+    def told(self, event: Any) -> bool:
+        """One order event of a strategy's callback; whether it is of an order that there is."""
+        name, order_id = type(event).__name__, str(event.client_order_id)
+        if name == "OrderInitialized" and event.reconciliation and MAKES_UP in (event.tags or ()):
+            self._made_up.add(order_id)
+        is_true = self._tells_positions or order_id not in self._made_up
         if not self.is_hearing:
-            return
+            return is_true
         try:
-            self._told(type(event).__name__, str(event.client_order_id), event)
+            if is_true:
+                self._told(name, order_id, event)
+            elif name == "OrderFilled":
+                self._disbelieve(order_id, event)
         except JournalError as error:
             self.fail(error)
+        return is_true
+
+    def _disbelieve(self, order_id: str, event: Any) -> None:
+        """What it holds by NautilusTrader is wrong from here on: nothing may be sent by that."""
+        instrument = str(event.instrument_id)
+        what = f"{event.order_side.name} {event.last_qty} at {event.last_px}"
+        self._on_halt(instrument, f"{MADE_UP}: NautilusTrader made up {what}")
+        self._found(
+            MADE_UP,
+            instrument,
+            order_id,
+            "no such order",
+            "tells no positions",
+            f"not booked: NautilusTrader made up {what}; trading is halted",
+        )
 
     def _told(self, name: str, order_id: str, event: Any) -> None:
         order = self._live.get(order_id)
@@ -132,7 +165,7 @@ class NativeDesk:
             if order is None:
                 return
         if name == "OrderFilled":
-            self._fill(order, fill_of(event))
+            self._fill(order, fill_of(event), NO_FEE if event.commission is None else "")
         elif name == "OrderAccepted":
             self._proven(order, str(event.venue_order_id))
         elif name == "OrderTriggered":
@@ -180,13 +213,6 @@ class NativeDesk:
                     ts_event=state.ts_updated,
                     synthetic=True,
                 ),
-            )
-            self._found(
-                "FEE-UNKNOWN",
-                order.intent.instrument,
-                order.intent.client_order_id,
-                f"{order.filled - more} filled",
-                f"{state.filled} filled",
                 "what was filled while no run heard of it is booked at its average price; its fee "
                 "is not known and counts as none",
             )
@@ -246,7 +272,8 @@ class NativeDesk:
         self.journal.replaced(before.client_order_id, changed, venue_id, order.state)
         order.intent, order.venue_order_id = changed, venue_id
 
-    def _fill(self, order: LiveOrder, fill: VenueFill) -> None:
+    def _fill(self, order: LiveOrder, fill: VenueFill, no_fee: str = "") -> None:
+        """`no_fee`: why its fee is not known."""
         intent = order.intent
         self._proven(order, fill.venue_order_id)
         known = self._instruments.get(fill.instrument)
@@ -260,6 +287,15 @@ class NativeDesk:
             return
         order.filled += fill.quantity
         order.cost += fill.quantity * fill.price
+        if no_fee:
+            self._found(
+                "FEE-UNKNOWN",
+                intent.instrument,
+                intent.client_order_id,
+                f"{order.filled - fill.quantity} filled",
+                f"{order.filled} filled",
+                no_fee,
+            )
         if order.filled >= intent.quantity:
             self._end(intent.client_order_id, OrderState.FILLED, {"reason": "filled"})
 
@@ -277,6 +313,7 @@ class NativeDesk:
         NautilusTrader makes orders up where positions differ; the journal holds what it holds.
         """
         known = self.journal.order(order_id)
+        journal = "no such order" if known is None else f"over: {known.state.value}"
         if known is None:
             intent = Intent(
                 client_order_id=order_id,
@@ -294,7 +331,7 @@ class NativeDesk:
             UNASKED,
             str(event.instrument_id),
             order_id,
-            "no such live order",
+            journal,
             f"{event.order_side.name} {event.last_qty} at {event.last_px}",
             "booked as NautilusTrader tells it",
         )
@@ -335,7 +372,7 @@ def fill_of(event: Any) -> VenueFill:
         quantity=event.last_qty.as_decimal(),
         price=event.last_px.as_decimal(),
         fee=Decimal(0) if fee is None else fee.as_decimal(),
-        fee_currency="" if fee is None else fee.currency.code,
+        fee_currency=(event if fee is None else fee).currency.code,
         client_order_id=str(event.client_order_id),
         is_maker={"MAKER": True, "TAKER": False}.get(side),
         ts_event=event.ts_event,

@@ -32,6 +32,7 @@ from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.orders import balance_check
 from fairlead.engine.orders.balance_check import BALANCE_DRIFT
 from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.live import UNASKED
 from fairlead.engine.orders.model import (
     Finding,
     Kind,
@@ -45,11 +46,12 @@ from fairlead.engine.run.native import account as native_account
 from fairlead.engine.run.native import adapter as native_adapter
 from fairlead.engine.run.native.account import DRIFT, NativeAccount
 from fairlead.engine.run.native.adapter import NativeAdapter
-from fairlead.engine.run.native.desk import UNASKED, NativeDesk, fill_of
+from fairlead.engine.run.native.desk import NativeDesk, fill_of
 from fairlead.engine.run.native.look import Seen, may_have_moved
 
 PERP = "BTCUSDT-PERP.BINANCE"
 CID = "6f0d1c50-7c5e-4f0a-9a53-000000000001"
+NO_FEE = Money.from_str("0.00 USDT")
 
 
 class Kept:
@@ -122,7 +124,7 @@ def filled(
     order_id: str = CID,
     side: str = "BUY",
     price: str = "50000.00",
-    commission: Any = None,
+    commission: Any = NO_FEE,
     **more: Any,
 ) -> Any:
     return event(
@@ -136,6 +138,7 @@ def filled(
         last_qty=Quantity.from_str(quantity),
         last_px=Price.from_str(price),
         commission=commission,
+        currency=Event(code="USDT"),
         liquidity_side=Event(name="MAKER"),
         reconciliation=False,
         ts_event=9,
