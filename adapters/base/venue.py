@@ -435,7 +435,9 @@ class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
     create: Callable[[AdapterContext], Adapter]
     keyed_data: bool = False  # market data needs the credentials too: paper and record read them
     uses_keys: bool = False  # market data may use them: paper and record read those that are set
-    tells_holdings: bool = True  # of a cash account NautilusTrader is told positions, too
+    # Its orders go through a desk of ours: a kill closes positions, and NautilusTrader is told what
+    # a cash account holds
+    has_desk: bool = True
     commands: tuple[AdapterCommand, ...] = ()  # of its own, beside trading
     # What a start that trades would be refused for, by the options alone, at a time (UNIX ns)
     refuses: Callable[[Any, int], OptionRefused | None] = _takes

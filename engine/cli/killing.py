@@ -384,6 +384,7 @@ def _say_flattened(
     cleared: Sequence[Kill], accounts: Sequence[Account], venues: Mapping[str, Any]
 ) -> None:
     """A run that is up does not trade on with what it flattened, where a kill closes positions."""
+    from fairlead.engine.kill.switch import NONE_CLOSED
     from fairlead.engine.orders.lock import holder_of
     from fairlead.engine.run.native.found import PREFIX
 
@@ -396,10 +397,7 @@ def _say_flattened(
             if pid is None or not is_covered:
                 continue
             if str(venues.get(one.venue, {}).get("adapter", "")).startswith(PREFIX):
-                _say(
-                    f"{one.venue} {one.name}: {kill.scope} closed no position, as none is at a "
-                    "venue of NautilusTrader's own; the run that is up trades on with what it holds"
-                )
+                _say(f"{one.venue} {one.name}: {kill.scope} {NONE_CLOSED}")
             else:
                 whose = f" of {kill.scope}" if kill.scope.kind == "strategy" else ""
                 _say(

@@ -42,7 +42,7 @@ class AdapterTold(Protocol):
     @property
     def uses_keys(self) -> bool: ...
     @property
-    def tells_holdings(self) -> bool: ...
+    def has_desk(self) -> bool: ...
     @property
     def refuses(self) -> Callable[[Any, int], OptionTold | None]: ...
     @property
@@ -109,7 +109,7 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
         """Whether NautilusTrader is told the positions of every account of a live run."""
         venues = self.config.venues
         return all(
-            venues[key].account_type == "margin" or self.specs[key].tells_holdings
+            venues[key].account_type == "margin" or self.specs[key].has_desk
             for key in self.traded
             if key in self.specs
         )

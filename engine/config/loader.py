@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -102,10 +102,11 @@ def _examine(
     findings = _Findings(str(path), lines, changed)
     for problem in problems:
         findings.add(problem)
-    walker = Walker(findings, _homes())
-    clean = walker.table(model.Config, raw, ())
+    told = _told(raw, adapters)
+    credentials = (one for name, spec in told.items() for one in _credentials(name, spec))
+    clean = Walker(findings, _homes().and_more(credentials)).table(model.Config, raw, ())
     check_rules(raw, adapters.names(), findings)
-    venues = _options(raw, adapters, walker, findings)
+    venues = _options(raw, told, findings)
     findings.raise_if_any()
     assert clean is not BAD
     return lines, changed, clean, venues
@@ -176,21 +177,41 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
+def _told(raw: Mapping[str, Any], adapters: Adapters) -> dict[str, AdapterTold]:
+    """What is known of the adapters that the config names, by venue key."""
+    known = adapters.names()
+    named = ((name, venue.get("adapter")) for name, venue in _venues(raw))
+    return {
+        name: adapters.spec(adapter)
+        for name, adapter in named
+        if isinstance(adapter, str) and adapter in known
+    }
+
+
+def _venues(raw: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    venues = raw.get("venues")
+    tables = venues.items() if isinstance(venues, dict) else ()
+    return ((name, venue) for name, venue in tables if isinstance(venue, dict))
+
+
+def _credentials(name: str, spec: AdapterTold) -> Iterator[tuple[str, str]]:
+    return ((one.name, f"in [venues.{name}.credentials]") for one in spec.credentials)
+
+
 def _options(
-    raw: Mapping[str, Any], adapters: Adapters, walker: Walker, findings: _Findings
+    raw: Mapping[str, Any], told: Mapping[str, AdapterTold], findings: _Findings
 ) -> dict[str, tuple[AdapterTold, Any]]:
     """Walk each venue's options and credential names against what its adapter has."""
     clean: dict[str, tuple[AdapterTold, Any]] = {}
-    venues = raw.get("venues")
-    for name, venue in (venues if isinstance(venues, dict) else {}).items():
-        adapter = venue.get("adapter") if isinstance(venue, dict) else None
-        if not isinstance(adapter, str) or adapter not in adapters.names():
-            if adapter == RECORDED:
+    for name, venue in _venues(raw):
+        if name not in told:
+            if venue.get("adapter") == RECORDED:
                 _none_of_these(venue, ("venues", name), findings)
             continue
-        spec = adapters.spec(adapter)
+        spec = told[name]
         options = venue.get("options", {})
         if isinstance(options, dict):
+            walker = Walker(findings, _homes().and_more(_credentials(name, spec)))
             table = walker.table(spec.options, options, ("venues", name, "options"))
             clean[name] = (spec, table)
         known = [credential.name for credential in spec.credentials]

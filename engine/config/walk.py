@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -58,6 +59,14 @@ class Homes:
 
     def of(self, name: str) -> list[str]:
         return self._homes.get(name, [])
+
+    def and_more(self, more: Iterable[tuple[str, str]]) -> Homes:
+        """These, and other keys: each with its place in words, `in [SECTION]`."""
+        made = copy(self)
+        made._homes = {name: list(places) for name, places in self._homes.items()}
+        for name, place in more:
+            made._homes.setdefault(name, []).append(place)
+        return made
 
     def nearest(self, name: str) -> str | None:
         return nearest(name, list(self._homes))

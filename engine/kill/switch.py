@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import clear_command
 from fairlead.engine.kill.absence import Absence
 from fairlead.engine.kill.state import FOLDER, Action, Kill, KillState, Scope
 
+if TYPE_CHECKING:
+    from fairlead.engine.kill.account import TradedAccount
+
+logger = logging.getLogger(__name__)
+
 # A backtest reaches no venue: an order may pass this long after the kill switch file came.
 FILE_NS = 100_000_000
 NEW_RUN = "it is cleared, and this run does not trade on with it: end the run and start a new one"
+NONE_CLOSED = (
+    "closed no position, as none is at a venue of NautilusTrader's own; the run that is up trades "
+    "on with what it holds"
+)
 
 
 def kill_state(loaded: LoadedConfig) -> KillState:
     """The durable kills of a config's state folder."""
     accounts = {key: venue.account for key, venue in loaded.config.venues.items()}
     return KillState(loaded.state_dir / FOLDER, accounts)
+
+
+def tell_flattened(scope: Scope, accounts: Iterable[TradedAccount]) -> None:
+    """What becomes of a run whose accounts a kill that is cleared had flattened, where it could."""
+    accounts = list(accounts)
+    if any(one.can_flatten for one in accounts):
+        logger.error("FLATTENED: what the kill of %s closed: %s", scope, NEW_RUN)
+    for one in accounts:
+        if not one.can_flatten:
+            logger.warning("%s %s: %s %s", one.venue.lower(), one.account, scope, NONE_CLOSED)
 
 
 class KillSwitch:

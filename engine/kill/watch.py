@@ -25,7 +25,7 @@ from fairlead.engine.kill.flatten import Closed, Flattener
 from fairlead.engine.kill.halts import RunHalts
 from fairlead.engine.kill.records import KillRecord, note
 from fairlead.engine.kill.state import ALL, Action, Cleared, Kill, KillState, Scope
-from fairlead.engine.kill.switch import NEW_RUN, KillSwitch
+from fairlead.engine.kill.switch import KillSwitch, tell_flattened
 from fairlead.engine.kill.way import could_meet
 from fairlead.engine.orders import permit
 from fairlead.engine.orders.desk import OrderDesk
@@ -257,7 +257,7 @@ class KillWatch:
         self._over.add(kill)
         logger.warning("cleared by %s: %s: %s", word.by, word.reason, kill)
         if str(kill.scope) in self._state.flattened:
-            logger.error("FLATTENED: what the kill of %s closed: %s", kill.scope, NEW_RUN)
+            tell_flattened(kill.scope, (one for one in self._trading if _touches(kill.scope, one)))
         self._note(KillRecord(kill=kill, cleared=word))
 
     def _tell_missed(self, kill: Kill, word: Cleared) -> None:

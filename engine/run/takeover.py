@@ -51,6 +51,14 @@ class Held(msgspec.Struct, kw_only=True):
         whose = ", ".join(sorted(self.strategies))
         return f"{' and '.join(parts)} in {self.instrument} ({whose})"
 
+    def way_out(self, *, closes: bool) -> str:
+        """What a person does to be rid of it; whether a kill `closes` positions there."""
+        if not self.position:
+            return "cancel it with `fairlead kill`"
+        if closes:
+            return "close it with `fairlead kill` and `--action flatten`"
+        return "close it at the venue, where a kill closes none"
+
 
 def held_beyond(journal: Journal, configured: Collection[str]) -> list[Held]:
     """What the journal holds beyond these instruments, by instrument. Raises JournalError."""
@@ -97,12 +105,14 @@ def held_notes(loaded: LoadedConfig) -> Iterator[str]:
                 found = held_beyond(journal, venue.instruments)
         except JournalError:
             continue  # a start says what is wrong with it, and so does `check --journals`
+        spec = loaded.specs.get(key)
+        closes = spec is None or spec.has_desk
         for held in found:
             yield (
                 f"{path} holds {held}, which [venues.{key}] does not name: a live run loads and "
                 "counts it, and no strategy trades it; what is open in it is cancelled at an "
                 f'ordered stop unless run.on_stop = "keep"; add "{held.instrument}" to '
-                "instruments for a strategy that does, or close it with `fairlead kill`"
+                f"instruments for a strategy that does, or {held.way_out(closes=closes)}"
             )
 
 

@@ -83,7 +83,7 @@ def spec(name: str) -> NativeSpec:
         create=_none,
         keyed_data=bool(needed),
         uses_keys=True,
-        tells_holdings=False,
+        has_desk=False,
         builtin=builtin,
     )
 

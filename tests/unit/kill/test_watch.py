@@ -54,7 +54,7 @@ class Watched:
         self.state = KillState(folder / "kill-switch", {"oceanex": "main"})
         self.lock = FlattenLock(folder / "state" / "oceanex-main.flatten.lock")
         self.lock.path.parent.mkdir(exist_ok=True)
-        trading: Any = SimpleNamespace(
+        self.trading: Any = SimpleNamespace(
             venue="OCEANEX",
             account="main",
             journal=bench.journal,
@@ -71,12 +71,12 @@ class Watched:
             KillSwitch(folder / "KILL", self.state),
             self.halts,
             self.status,
-            [trading],
+            [self.trading],
             lambda: (),
             lambda _: Markets({INSTRUMENT: self.market}, self.touch),
             bench.loop.now_ns,
         )
-        self.watch.recovered(trading)
+        self.watch.recovered(self.trading)
 
     def kill(self, scope: Scope, action: Action = Action.FLATTEN) -> None:
         self.state.engage(scope, action, reason="a test", by="tests")
@@ -474,6 +474,21 @@ def test_a_kill_by_the_file_is_told_and_is_what_the_run_ends_by(
     watched.run((tmp_path / "KILL").touch, 2.0, came, 1.0)
     assert caplog.text.count("is gone: orders go on") == 1
     assert watched.watch.everything() is None
+
+
+@pytest.mark.parametrize("closes", [True, False])
+def test_after_a_clear_it_is_told_whether_the_run_trades_on(
+    bench: Bench, watched: Watched, caplog: pytest.LogCaptureFixture, closes: bool
+) -> None:
+    """It does where a kill closes nothing: the gate lets its orders pass, and no line denies it."""
+    _hold(bench, "A", "0.5")
+    watched.trading.can_flatten = closes
+    watched.kill(ALL)
+    watched.run(3.0, lambda: watched.state.clear(ALL, reason="looked", by="tests"), 1.0)
+    denied = watched.watch._switch.reason("S-1", "BTC_USDT.OCEANEX")
+    is_told = "FLATTENED: what the kill of all closed" in caplog.text
+    assert is_told is closes is (denied is not None)
+    assert ("oceanex main: all closed no position" in caplog.text) is not closes
 
 
 def test_what_is_held_is_read_once_the_journal_has_moved(

@@ -124,7 +124,8 @@ def test_a_number_is_exact_in_an_option() -> None:
         ('product_type = "USDM"', 'did you mean "USD_M"?'),
         ('max_retries = "three"', "expected a whole number"),
         ("use_ws_trading = 1", "expected true or false"),
-        ('api_key = "inline"', "api_key is not a key"),
+        ('api_key = "inline"', "api_key belongs in [venues.binance.credentials]"),
+        ('api_kye = "inline"', "did you mean api_key, in [venues.binance.credentials]?"),
         ('account_id = "BINANCE-1"', "account_id is not a key"),
         ("instrument_provider = { load_al = true }", "did you mean load_all?"),
     ],
@@ -134,6 +135,15 @@ def test_an_option_that_the_classes_lack_or_type_otherwise_is_named(
 ) -> None:
     (problem,) = findings(tmp_path, "[venues.binance.options]", line)
     assert told in problem
+    assert "inline" not in problem
+
+
+def test_a_credential_among_the_keys_of_a_venue_is_told_its_place(tmp_path: Path) -> None:
+    """Of each venue that has it; it is no key of another section's that reads like it."""
+    (problem,) = findings(tmp_path, 'api_key = "inline"')
+    assert problem.startswith("E-CFG-015")
+    assert "api_key belongs in [venues.binance.credentials]" in problem
+    assert "inline" not in problem
 
 
 def test_a_secret_is_a_reference_and_its_name_is_known(tmp_path: Path) -> None:
