@@ -111,6 +111,11 @@ RUNNING: dict[str, Code] = {
         f"{_STATEMENT}; a position that was traded by hand: `fairlead resolve` with `--held`; else "
         "`accept_drift`, for one start",
     ),
+    "NATIVE-ACCOUNT": Code(
+        "an account without positions that the config has for one with margin, at a venue of "
+        "NautilusTrader's own client",
+        "write what the line says into `[venues.NAME]`",
+    ),
     "NATIVE-DRIFT": Code(
         "journal and account differ, at a venue of NautilusTrader's own client",
         f"{_STATEMENT}; a position that was traded by hand: `fairlead resolve` with `--held`; an "

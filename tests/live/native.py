@@ -56,6 +56,7 @@ class Native:
         self.served = served
         self.instrument = instrument
         self.is_spot = instrument == SPOT
+        self.account_type = "cash" if self.is_spot else "margin"
         self.folder = folder
         self.log = folder / "run.log"
         self.seen = folder / "seen.json"
@@ -74,7 +75,7 @@ class Native:
             "[venues.binance]",
             'adapter = "nautilus:binance"',
             f"instruments = {json.dumps([self.instrument])}",
-            f'account_type = "{"cash" if self.is_spot else "margin"}"',
+            f'account_type = "{self.account_type}"',
             'fees = { maker = "0.0002", taker = "0.0005" }',
             f"options = {inline(options)}",
             f"credentials = {inline(keys)}",

@@ -63,6 +63,15 @@ def test_positions_that_no_venue_tells_are_compared_with_none(native: Native) ->
     is_as_the_venue_has_it(native)
 
 
+def test_a_cash_account_is_none_with_margin_whatever_the_config_says(native: Native) -> None:
+    """Its positions would be compared with what nobody tells."""
+    native.account_type = "margin"
+    ended = held(native, "2", Exit.CONFIG)
+    assert "NATIVE-ACCOUNT" in ended.stderr
+    assert 'write account_type = "cash"' in ended.stderr
+    assert native.fills_at_venue() == []
+
+
 def test_what_nautilustrader_makes_up_is_not_booked_and_holds_trading(native: Native) -> None:
     """Whatever has it make one up: the check is forced upon the run here."""
     ended = held(native, "14", Exit.KILLED, **{CHECK_SECS: "2", FORCED: "1"})

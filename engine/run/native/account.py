@@ -33,6 +33,7 @@ UNKNOWN_NS = 2_000_000_000  # without an answer for so long, an order counts as 
 CANCEL_AGAIN_SECS = 1.0
 COMPARE_EVERY_SECS = 30.0
 DRIFT = "NATIVE-DRIFT"
+NO_MARGIN, CASH = "NATIVE-ACCOUNT", '"cash"'
 ABSENT = "ABSENT-PROVEN: the venue does not know it, and its position is what the journal holds"
 
 
@@ -119,9 +120,19 @@ class NativeAccount(JournaledAccount):
     def recover(self, seen: Seen) -> None:
         """Settle what an earlier run left in the journal by what the venue tells now.
 
-        Raises FairleadError `NATIVE-DRIFT` where positions differ, or nothing proves what became of
-        an order, `BALANCE-DRIFT` where the account holds something else; JournalError.
+        Raises FairleadError `NATIVE-ACCOUNT` where the account has no positions and the config has
+        it for one with margin, `NATIVE-DRIFT` where positions differ, or nothing proves what became
+        of an order, `BALANCE-DRIFT` where the account holds something else; JournalError.
         """
+        is_margin = self._config.venues[self.venue.lower()].account_type == "margin"
+        if is_margin and seen.is_cash:
+            raise FairleadError(
+                NO_MARGIN,
+                f"[venues.{self.venue.lower()}] account_type: expected {CASH}, as {self.venue} "
+                "tells this account is one without positions, came "
+                f'"margin": NautilusTrader would take it for flat; write account_type = {CASH}',
+                Exit.CONFIG,
+            )
         absent: list[LiveOrder] = []
         for order in self.desk.live_orders():
             told = seen.orders.get(order.intent.client_order_id)
@@ -130,7 +141,7 @@ class NativeAccount(JournaledAccount):
             else:
                 name = order.intent.client_order_id
                 self.desk.book(order, told, seen.fills.get(name, ()))
-        if self._config.venues[self.venue.lower()].account_type == "margin":
+        if is_margin:
             self._compare(seen)
             self._require_proof(absent, seen)
         elif absent and not self._config.execution.accept_drift:

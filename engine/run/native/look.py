@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 from nautilus_trader.model import (
+    AccountId,
+    AccountType,
     ClientOrderId,
     InstrumentId,
     OrderSide,
@@ -55,12 +57,14 @@ _STATES = {
 class Seen(msgspec.Struct, frozen=True):
     """Orders by client order id, those that are open and those that were asked for; net positions
     by instrument, base units; what the account holds, None: it was not told while nothing moved;
-    executions by client order id, those that the venue's own reports of trades tell."""
+    executions by client order id, those that the venue's own reports of trades tell; whether the
+    account is one that has no positions."""
 
     orders: dict[str, VenueOrder] = {}
     positions: dict[str, Decimal] = {}
     balances: tuple[VenueBalance, ...] | None = None
     fills: dict[str, tuple[VenueFill, ...]] = {}
+    is_cash: bool = False
 
 
 def may_have_moved(seen: Seen, journal: JournalReads) -> bool:
@@ -109,7 +113,13 @@ async def look(
         if (found := _known(looker, name)) is not None:
             orders[name] = told(found)
     found = ((name, _reported(_known(looker, name))) for name in orders)
-    return Seen(orders, positions, balances, {name: fills for name, fills in found if fills})
+    reported = {name: fills for name, fills in found if fills}
+    return Seen(orders, positions, balances, reported, _is_cash(looker, account_id))
+
+
+def _is_cash(looker: Looker, account_id: str | None) -> bool:
+    known = None if account_id is None else looker.cache.account(AccountId(account_id))
+    return known is not None and bool(known.account_type == AccountType.CASH)
 
 
 def _reported(order: Any) -> tuple[VenueFill, ...]:
