@@ -78,8 +78,8 @@ class Turning(Pairing):
 
 
 class Keeping(Pairing):
-    """Rests a BUY under the market where it has nothing; else it sells what it holds, once, when
-    that is `MUCH` at least."""
+    """Rests a BUY under the market where it has nothing; else it sells what it holds, once and to
+    whoever is there, when that is `MUCH` at least."""
 
     config_class = PairingConfig
     BOOKS = 10
@@ -92,7 +92,7 @@ class Keeping(Pairing):
         self.count += 1
         held = self.own_position(self.name)
         if held > self.MUCH and self.count >= self.BOOKS and self.first is None:
-            self._limit(OrderSide.SELL, held, top[0], Role.EXIT)
+            self._limit(OrderSide.SELL, held, top[0].as_decimal() * Decimal("0.98"), Role.EXIT)
         elif not held and self.count == 1 and not self.own_orders(self.name):
             self._limit(OrderSide.BUY, self.SIZE, top[0].as_decimal() * Decimal("0.99"), Role.ENTRY)
 

@@ -94,6 +94,7 @@ def _mudawyl(folder: Path, served: Venue) -> Path:
         key=line["key_id"],
         here=HERE,
         captcha=f'captcha = "command"\ncaptcha_command = {words}',
+        options="",
         params="",
         execution="",
         market="",

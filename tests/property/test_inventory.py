@@ -65,6 +65,7 @@ REASONS = {
     "engine/research/trials.py": "decodes entries whose hashes it has checked",
     "engine/orders/journal_stops.py": "moves of a position in a journal that is checked before",
     "engine/orders/taken_over.py": "one record of a journal: tests/unit/orders/test_taken_over.py",
+    "engine/run/taken.py": "one record of a journal that its run has checked",
     "engine/observe/journaled.py": "sums up a journal that the run's start has checked",
 }
 

@@ -268,7 +268,10 @@ def _trading(bench: Bench) -> Account:
     assert bench.journal is not None
     trading = Account(
         runtime=SimpleNamespace(  # type: ignore[arg-type]
-            adapter=adapter, release=release, instruments=[INSTRUMENT]
+            adapter=adapter,
+            release=release,
+            instruments=[INSTRUMENT],
+            now_ns=lambda: 0,
         ),
         account="main",
         journal=bench.journal,
