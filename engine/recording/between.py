@@ -15,7 +15,7 @@ from tempfile import mkdtemp
 from nautilus_trader.model import BookAction
 
 from fairlead.engine.recording.commit import JOURNAL
-from fairlead.engine.recording.gaps import GapKind, GapRow, read_gaps
+from fairlead.engine.recording.gaps import SECOND_NS, GapKind, GapRow, read_gaps
 from fairlead.engine.recording.rows import KINDS, Span, UnreadableRows, last_row, spans_in
 
 LEAST_NS = 1_000_000  # shorter is no hole: the moments of two kinds of data differ by that
@@ -31,7 +31,7 @@ def lacking(catalog: Path, instrument: str, from_ns: int, to_ns: int) -> list[Ti
     there = [
         *((span.start_ns, span.end_ns) for span in books),
         *_bridges(books, from_ns, to_ns, catalog),
-        *_others(catalog, instrument),
+        *_others(catalog, instrument, books),
         *((row.from_ns, row.to_ns) for row in rows if _is_told(row, instrument)),
     ]
     return [one for one in _without(there, from_ns, to_ns) if one[1] - one[0] >= LEAST_NS]
@@ -42,10 +42,13 @@ def books_of(catalog: Path, instrument: str) -> list[Span]:
     return spans_in(catalog / "data" / BOOKS.folder / instrument)
 
 
-def _others(catalog: Path, instrument: str) -> Iterator[Times]:
-    """Of its trades, which may be a moment older or newer than the book."""
+def _others(catalog: Path, instrument: str, books: Sequence[Span]) -> Iterator[Times]:
+    """Of its trades, which may be a moment older or newer than the book: one just after the book's
+    end is of the run that ended."""
     for span in spans_in(catalog / "data" / KINDS["trades"].folder / instrument):
-        yield span.start_ns, span.end_ns
+        before = max((one.end_ns for one in books if one.end_ns <= span.start_ns), default=0)
+        is_next = span.start_ns - before < SECOND_NS
+        yield before if is_next else span.start_ns, span.end_ns
 
 
 def _is_told(row: GapRow, instrument: str) -> bool:

@@ -64,6 +64,7 @@ class Coverage:
         self._is_over = False
         self.holes: dict[str, list[GapRow]] = {}
         self._left: list[JournaledRun] = []  # their rows are not in the catalog yet
+        self._started: dict[str, int] = {}  # the first of those, by instrument
         for run in journaled_runs(catalog):
             self._leaves(run)
 
@@ -75,8 +76,8 @@ class Coverage:
         for name in about.instruments:
             if name.endswith(self._suffix):
                 self._left.append(run)
-                seen_ns = self._seen.instruments.setdefault(name, about.start_ns)
-                if about.start_ns >= seen_ns:
+                self._started.setdefault(name, about.start_ns)
+                if about.start_ns >= self._seen.instruments.get(name, 0):
                     self._ended = "was killed, or it crashed"
 
     @property
@@ -139,9 +140,14 @@ class Coverage:
                 self.holes.setdefault(name, []).append(row)
 
     def _last(self, name: str, before_ns: int) -> int | None:
-        """Of what was recorded without a note."""
-        ends = [span.end_ns for span in books_of(self._catalog, name) if span.end_ns < before_ns]
-        return max(ends, default=None)
+        """Of what was recorded without a note; of runs that were killed before their first, what
+        was there before them, or their first row."""
+        books = [span for span in books_of(self._catalog, name) if span.end_ns < before_ns]
+        started_ns = self._started.get(name, before_ns)
+        ends = [span.end_ns for span in books if span.end_ns < started_ns]
+        later = [span.start_ns for span in books if span.end_ns >= started_ns]
+        started = self._started.get(name)
+        return max(ends, default=None) or min(later, default=started)
 
     def close(self) -> None:
         """The run was stopped in order: all that it saw is on the disk."""

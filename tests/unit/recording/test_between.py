@@ -13,7 +13,7 @@ from fairlead.engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path, r
 from fairlead.engine.recording.rows import KINDS, write_rows
 from fairlead.engine.status import BookState, RunStatus
 from tests.unit.recording.test_coverage import Run, holes, left_by_a_kill, promoted
-from tests.unit.recording.test_promote import SECOND, T0, X, delta
+from tests.unit.recording.test_promote import SECOND, T0, X, delta, trade
 
 
 def rows_at(catalog: Path, *seconds: float, last: BookAction = BookAction.CLEAR) -> None:
@@ -54,6 +54,32 @@ def test_rows_after_the_last_look_of_a_killed_run_are_no_hole(tmp_path):
     third = Run(tmp_path)
     third.at(90, BookState.VALID)
     assert holes(tmp_path)[1:] == [(X, 80, 90)]
+
+
+@pytest.mark.parametrize("before", [None, 1])
+def test_a_first_run_that_is_killed_before_its_first_look_begins_with_its_first_row(
+    tmp_path, before
+):
+    """Unless something was there before it."""
+    if before is not None:
+        rows_at(tmp_path, 0, before)
+    left_by_a_kill(tmp_path, T0 + 3 * SECOND, X)
+    last = Run(tmp_path)
+    rows_at(tmp_path, 3.5, 4)
+    promoted(tmp_path)
+    last.at(60, BookState.VALID)
+    assert holes(tmp_path) == [*([] if before is None else [(X, 1, 3.5)]), (X, 4, 60)]
+
+
+def test_a_trade_after_the_last_row_of_a_killed_run_s_book_makes_no_second_hole(tmp_path):
+    first = Run(tmp_path)
+    first.at(1, BookState.VALID)
+    first.at(10)
+    rows_at(tmp_path, 1, 10.7)
+    write_rows([trade(1, T0 + 10 * SECOND + 900_000_000)], KINDS["trades"], tmp_path)
+    last = Run(tmp_path)
+    last.at(60, BookState.VALID)
+    assert holes(tmp_path) == [(X, 10.9, 60)]
 
 
 def test_a_short_run_leaves_no_hole_untold_whose_rows_nobody_brought_in(tmp_path):
