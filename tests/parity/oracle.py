@@ -515,23 +515,26 @@ class _Stops:
 
 
 def _exits(orders: Sequence[Order], rules: Rules) -> list[Violation]:
-    """Exits of a bracket sell what its entry bought, reduce-only orders what is held.
+    """Exits of a bracket sell what its entry bought, reduce-only orders what is held, with or
+    without what fees took of it.
 
     Or what was held when an order to cut them, were it sent at once, had not arrived yet.
     """
     found: list[Violation] = []
     brought: dict[str, Decimal] = {}
-    held: dict[tuple[str, str], list[tuple[int, Decimal]]] = {}
+    held: dict[tuple[str, str], list[tuple[int, Decimal, Decimal]]] = {}  # and less fees
     fills = [(fill, order) for order in orders for fill in order.fills]
     # In one moment what comes in is counted before what goes out
     for fill, order in sorted(fills, key=lambda one: (one[0].ts, one[1].reduce_only)):
         sign = 1 if order.side == "BUY" else -1
         where = (order.strategy, order.instrument)
-        steps = held.setdefault(where, [(0, ZERO)])
+        steps = held.setdefault(where, [(0, ZERO, ZERO)])
         back = fill.ts - rules.latency_ns - rules.slack_ns
-        known = bisect_left([ts for ts, _ in steps], back)
-        most = max(-sign * position for _, position in steps[max(known - 1, 0) :])
-        steps.append((fill.ts, steps[-1][1] + sign * fill.quantity))
+        known = bisect_left([step[0] for step in steps], back)
+        most = max(-sign * each for step in steps[max(known - 1, 0) :] for each in step[1:])
+        _, whole, less = steps[-1]
+        signed = sign * fill.quantity
+        steps.append((fill.ts, whole + signed, less + signed - fill.base_fee))
         wrong = []
         is_plain = order.reduce_only and order.entry is None
         if is_plain and fill.quantity > most:

@@ -31,6 +31,7 @@ class Fill(NamedTuple):
     price: Decimal
     quantity: Decimal
     is_maker: bool
+    base_fee: Decimal  # what of the fee was paid in what is traded
 
 
 class Terms(NamedTuple):
@@ -40,6 +41,12 @@ class Terms(NamedTuple):
     quantity: Decimal
     price: Decimal | None
     trigger: Decimal | None
+
+
+def _in_base(fee: str | None, instrument: str) -> Decimal:
+    amount, _, currency = (fee or "0").partition(" ")
+    is_base = currency and instrument.startswith(currency)
+    return Decimal(amount) if is_base else Decimal(0)
 
 
 class Order:
@@ -77,6 +84,7 @@ class Order:
                 Decimal(one["price"]),
                 Decimal(one["quantity"]),
                 one["liquidity"] == "MAKER",
+                _in_base(one.get("fee"), self.instrument),
             )
             for one in row["fills"]
         ]
