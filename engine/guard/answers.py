@@ -43,9 +43,8 @@ def none_of(known: Iterable[str], name: str) -> tuple[str, str]:
     """Of an instrument that the run has not: what was expected, and the nearest that it has."""
     listed = list(known)
     near = near_market(name, listed)
-    return f"an instrument of this run ({', '.join(listed)})", f"; did you mean {near}?" * bool(
-        near
-    )
+    advice = f"; did you mean {near}?" if near else ""
+    return f"an instrument of this run ({', '.join(listed)})", advice
 
 
 def _none_such(method: Callable[..., Any], known: Iterable[str], came: Any) -> BadAnswerError:

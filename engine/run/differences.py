@@ -119,8 +119,8 @@ class Known:
     def came_late(self, state: VenueOrder) -> LiveOrder | None:
         """What was given up and is, or may be, this order at the venue."""
         if state.client_order_id and own_id(state.client_order_id) in self._orders:
-            sent = (one for one in self._given_up.orders())
-            return next((o for o in sent if o.intent.sent_id == state.client_order_id), None)
+            sent, name = self._given_up.orders(), state.client_order_id
+            return next((one for one in sent if one.intent.sent_id == name), None)
         if self.journal.order_by_venue_id(state.instrument, state.venue_order_id) is not None:
             return None
         if any(_is_perhaps(one, state) for one in self.unresolved()):
@@ -133,10 +133,10 @@ class Known:
 
 
 def _is_perhaps(order: LiveOrder, state: VenueOrder) -> bool:
-    kinds = [order.intent]
+    intents = [order.intent]
     if order.intent.kind in STOP_KINDS:
-        kinds.append(fired(order.intent))
-    return any(could_be(one, state) for one in kinds)
+        intents.append(fired(order.intent))
+    return any(could_be(one, state) for one in intents)
 
 
 async def compare_account(loaded: LoadedConfig, key: str) -> Compared:

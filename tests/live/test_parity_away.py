@@ -7,7 +7,7 @@ import json
 import signal
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,19 @@ class Away:
         for name in READS:
             post("faults", method="POST", path=f"/api/v1/{name}", kind="unavailable", times=500)
 
+    @contextmanager
+    def again(self) -> Iterator[Path]:
+        """Another run, stopped in order once both orders are filled; gives its log."""
+        log = self.folder / "again.log"
+        process = start("live", self.config, log=log)
+        try:
+            yield log
+            wait_for(lambda: self.states() == ["FILLED"] * 2, "what it was, and its exit")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(60)
+        assert code == 0, log.read_text()[-3000:]
+
     def states(self) -> list[str]:
         return [state for state, _ in self._rows("SELECT state, 0 FROM orders")]
 
@@ -134,16 +147,9 @@ def test_an_order_taken_over_is_executed_in_parts(away: Away, number: int) -> No
     """One while nothing ran, which the start books, the other one as the run is up."""
     away.rest(number)
     away.meet(PART)
-    log = away.folder / "again.log"
-    process = start("live", away.config, log=log)
-    try:
+    with away.again() as log:
         wait_for(lambda: "trades of" in log.read_text() and away.held() > 0, "the first part")
         away.fall()
-        wait_for(lambda: away.states() == ["FILLED"] * 2, "the second part, and its exit")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        code = process.wait(60)
-    assert code == 0, log.read_text()[-3000:]
     found = away.parity()
     assert_alike(found, 2)
 
@@ -154,17 +160,10 @@ def test_an_order_whose_end_the_run_hears_of_as_it_is_up(away: Away) -> None:
     away.withhold()
     away.rest(signal.SIGKILL, "UNKNOWN")
     away.meet(SIZE)
-    log = away.folder / "again.log"
-    process = start("live", away.config, log=log)
-    try:
+    with away.again() as log:
         wait_for(lambda: "trades of" in log.read_text(), "the run to be up")
         assert not away.held()
         away.served.post("faults", clear=True)
-        wait_for(lambda: away.states() == ["FILLED"] * 2, "what it was, and its exit")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        code = process.wait(60)
-    assert code == 0, log.read_text()[-3000:]
     found = away.parity()
     assert_alike(found, 1)
     assert any("1 orders were of unknown outcome" in note for note in found["notes"])
