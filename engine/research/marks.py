@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from itertools import zip_longest
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from nautilus_trader.common import DataActor
@@ -26,6 +27,7 @@ from fairlead.engine.research.columns import HORIZONS_SECS
 SECOND_NS = 1_000_000_000
 SAMPLES_MAX = 4096  # of an instrument: every second one is dropped then, and half as many come
 LOOK_SECS = 1.0  # between two looks at the cache, live and on paper
+SLICES = 240  # equal parts of a backtest's time, of which a trial's profit and loss is kept
 
 
 class Top(NamedTuple):
@@ -51,14 +53,16 @@ class Marks:
     `samples` are by instrument, oldest first; `after` has by fill (`CLIENT-ORDER-ID/TRADE-ID`) the
     mid at each of `HORIZONS_SECS` after it: the last that was known then, and none where the book
     was gone. With `most` the newest fills have. `closing` are the last prices that were known, by
-    which the run is summed up; `by_book` the instruments that have had a book. Once the run
-    `is_ending` a book that goes is no hole: it is the end of its stream.
+    which the run is summed up; `edges` those at the ends of SLICES equal parts of a backtest's
+    time, for which samples are too rare; `by_book` the instruments that have had a book. Once the
+    run `is_ending` a book that goes is no hole: it is the end of its stream.
     """
 
     def __init__(self, most: int | None = None) -> None:
         self.samples: dict[str, list[Top]] = {}
         self.after: dict[str, dict[int, Decimal]] = {} if most is None else Newest(most)
         self.closing: dict[str, Top] = {}
+        self.edges: dict[str, list[Top]] = {}
         self.by_book: set[str] = set()
         self.is_ending = False
         self.step_ns = SECOND_NS  # between two samples, at first
@@ -100,6 +104,12 @@ class Marks:
             if is_last and (known := last_known(cache, instrument_id)) is not None:
                 self.closing[name] = Top(ts, *known)
 
+    def look_at_edge(self, cache: Any, ids: Mapping[str, InstrumentId], ts: int) -> None:
+        """At the end of a part of the time, at UNIX nanoseconds `ts`; in a hole the last price."""
+        for name, instrument_id in ids.items():
+            if (known := last_known(cache, instrument_id)) is not None:
+                self.edges.setdefault(name, []).append(Top(ts, *known))
+
     def filled(self, fill: Any) -> None:
         """NautilusTrader's event of a fill, as its strategy is told of it."""
         key = f"{fill.client_order_id}/{fill.trade_id}"
@@ -128,6 +138,14 @@ class Marks:
             name: [one for one in self.samples.get(name, ()) if not one.is_hole]
             + ([self.closing[name]] if name in self.closing else [])
             for name in names
+        }
+
+    def by_parts(self) -> dict[str, list[Top]]:
+        """As `valued`, with the prices at the ends of parts, each after a sample of its moment."""
+        time = attrgetter("ts")
+        return {
+            name: list(heapq.merge(tops, self.edges.get(name, ()), key=time))
+            for name, tops in self.valued().items()
         }
 
     @property
@@ -187,6 +205,9 @@ class MarksActor(DataActor):
         self._clock.set_timer_ns(
             "marks", step, start_time_ns=first, callback=self._at, fire_immediately=True
         )
+        for edge in dict.fromkeys(edges_of(self._span_ns)):
+            if edge < end:  # what is known at the end, its stop looks at
+                self._clock.set_time_alert_ns(f"marks-edge-{edge}", edge + 1, self._at_edge)
 
     def filled(self, fill: Any) -> None:
         """As its strategy is told of it."""
@@ -203,8 +224,17 @@ class MarksActor(DataActor):
         self._alarms.discard(self._clock.timestamp_ns() - 1)
         self._at(event)
 
+    def _at_edge(self, event: Any) -> None:
+        self._marks.look_at_edge(self._prices, self._ids, self._clock.timestamp_ns() - 1)
+
     def _at(self, event: Any) -> None:
         self._marks.look(self._prices, self._ids, self._clock.timestamp_ns() - 1)
+
+
+def edges_of(span_ns: tuple[int, int]) -> list[int]:
+    """The ends of SLICES equal parts of the time, UNIX nanoseconds."""
+    begin, end = span_ns
+    return [begin + (end - begin) * part // SLICES for part in range(1, SLICES + 1)]
 
 
 def step_of(span_ns: int) -> int:

@@ -17,6 +17,7 @@ from fairlead.engine.config.strategy_params import ParamsError, configure
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.research.catalogs import Catalog
 from fairlead.engine.research.extra import need
+from fairlead.engine.research.marks import SLICES
 from fairlead.engine.research.pool import Task
 from fairlead.engine.research.screening import (
     DAY_NS,
@@ -35,7 +36,7 @@ from fairlead.engine.research.search import LISTED, Plan, tasks_of
 from fairlead.engine.research.space import told
 from fairlead.engine.run.fees import fee_rates
 from fairlead.engine.run.prepared import Shared
-from fairlead.engine.run.trial import SLICES, placed_path
+from fairlead.engine.run.trial import placed_path
 
 WINDOW_NS = 3_600_000_000_000  # of trades that are read at once
 SCREEN = "screen"  # the strategy's function

@@ -27,7 +27,7 @@ from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.observe.account import Account
 from fairlead.engine.observe.assumptions import canonical, digest, versions
 from fairlead.engine.observe.assumptions import plain as exact
-from fairlead.engine.research.marks import Top, last_known
+from fairlead.engine.research.marks import Top, edges_of, last_known
 from fairlead.engine.research.numbers import drawdown
 from fairlead.engine.research.pool import Job, Outcome, Task
 from fairlead.engine.research.space import Values, keys_of
@@ -35,8 +35,6 @@ from fairlead.engine.run.assumed import strategy_used
 from fairlead.engine.run.backtest import RunResult, run_backtest
 from fairlead.engine.run.config import load
 from fairlead.engine.run.prepared import Prepared, Shared
-
-SLICES = 240  # equal parts of a trial's time, of which its profit and loss is kept
 
 
 class Basis(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,7 +191,7 @@ def outcome(result: RunResult, data: Prepared) -> Outcome:
         marks.finish(summary.end_ns)
         if is_whole:
             data.marks = marks
-    tops = marks.valued()
+    tops = marks.by_parts()
     if not is_whole:
         tops = _until(summary.end_ns, tops, result.cache)
     # Of one that its strategy ended, all of the data's: it has been tried over that time.
@@ -264,12 +262,11 @@ def slices(
     accounts = {name: Account(known) for name, known in ids.items() if known is not None}
     fills = _fills(cache)
     times = {name: [top.ts for top in of] for name, of in tops.items()}
-    begin, end = span_ns
+    edges = edges_of(span_ns)
     found: dict[str, list[float]] = {one.quote: [] for one in accounts.values()}
     booked = 0
-    for part in range(1, SLICES + 1):
-        edge = begin + (end - begin) * part // SLICES
-        while booked < len(fills) and (part == SLICES or fills[booked].ts_event <= edge):
+    for part, edge in enumerate(edges, 1):
+        while booked < len(fills) and (part == len(edges) or fills[booked].ts_event <= edge):
             fill = fills[booked]
             accounts[str(fill.instrument_id)].apply(fill)
             booked += 1

@@ -12,6 +12,7 @@ import pytest
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.recording.catalog import utc
+from fairlead.engine.research.marks import SLICES
 from fairlead.engine.research.pool import InProcess, Job, Outcome, Task
 from fairlead.engine.research.search import Plan
 from fairlead.engine.research.space import param_of
@@ -22,7 +23,7 @@ from fairlead.engine.research.trials import Registry
 from fairlead.engine.run.backtest import run_backtest
 from fairlead.engine.run.config import load
 from fairlead.engine.run.sensitivity import sensitivity
-from fairlead.engine.run.trial import SLICES, Basis, Trials, basis
+from fairlead.engine.run.trial import Basis, Trials, basis
 from tests.support.processes import command
 from tests.unit import backtest_kit as kit
 

@@ -145,7 +145,7 @@ def test_a_trial_of_a_search_counts_what_is_held_at_the_last_price(
     try:
         result.marks.finish(result.summary.end_ns)
         span = result.summary.start_ns, result.summary.end_ns
-        (values,) = slices(result.cache, [str(NAME)], result.marks.valued(), span).values()
+        (values,) = slices(result.cache, [str(NAME)], result.marks.by_parts(), span).values()
         (one,) = result.summary.instruments
     finally:
         result.dispose()

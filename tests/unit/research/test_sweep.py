@@ -401,7 +401,7 @@ def test_rows_are_the_same_however_many_run_them_and_those_of_a_backtest(
             assert told[number]["fills"] == summary.fills > 0
             marks, span = result.marks, (summary.start_ns, summary.end_ns)
             marks.finish(summary.end_ns)
-            pnl = slices(result.cache, config.config.instruments, marks.valued(), span)
+            pnl = slices(result.cache, config.config.instruments, marks.by_parts(), span)
             assert pnl == one[number].outcome.pnl
             # By the report's name: what is `drawdown` there is of the account
             assert told[number]["pnl_drawdown.USDT"] == drawdown([0.0, *pnl["USDT"]])[0]
