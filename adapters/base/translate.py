@@ -43,6 +43,7 @@ from fairlead.engine.orders.model import (
     VenueFill,
     VenueOrder,
     role_of,
+    room_of,
 )
 from fairlead.engine.orders.trigger import condition_of
 
@@ -106,6 +107,7 @@ def intent_of(order: Any, ts_init: int) -> Intent:
         ts_init=ts_init,
         role=role_of(tags, reduce_only=reduce_only),
         trailing_offset=_offset_of(order, kind),
+        room_for=room_of(tags),
     )
 
 

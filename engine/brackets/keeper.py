@@ -176,7 +176,9 @@ class Brackets:
 
     def _advance(self, name: str, free: dict[tuple[str, Side], Decimal]) -> None:
         for _ in range(STEPS_AT_ONCE):
-            bracket = self._open[name]
+            bracket = self._open.get(name)
+            if bracket is None:  # over, by what its last step brought
+                return
             entry = self._owner.leg(bracket, bracket.entry)
             if entry is None:
                 self.drop(name)  # it never left, so nothing else did

@@ -48,6 +48,9 @@ class Guarding(Protocol):
     def ready(self) -> NautilusView: ...
     def clock(self) -> Clock: ...
     def cancel(self, order: Any, *, sent_only: bool = False) -> None: ...
+    def drop(self, client_order_id: str) -> bool:
+        """Whether it was an order that waits, not sent yet, and now never is."""
+
     def submit(self, order: Any) -> bool: ...
     def submit_list(self, orders: Sequence[Any]) -> bool: ...
     def safe(self, name: str, handler: Callable[[Any], object]) -> Callable[[Any], None]: ...
@@ -73,7 +76,7 @@ class StrategyBrackets:
         self.keeper: Brackets | None = None  # while the strategy runs
         self._left: tuple[Bracket, ...] | None = None  # once it is stopped
         self._stood: Mapping[tuple[str, Side], Cover] = {}  # when the stop of the run began
-        self._has_timer = False
+        self._clock: Clock | None = None  # with the timer of its looks; a stop lends the strategy
         self._look_waits = False
         self._given_up: set[str] = set()  # orders of cancelled brackets, on their way then
 
@@ -214,6 +217,15 @@ class StrategyBrackets:
         self._given_up.update(name for name in names if not self._owner.is_over(name))
         self._watch()
 
+    def over(self, instrument: str, but: str) -> None:
+        """What brackets held there is sold, and each order of theirs has ended: none but this one
+        has a claim on what comes."""
+        if (keeper := self.keeper) is None:
+            return
+        for one in keeper:
+            if one.instrument == instrument and one.entry != but:
+                keeper.drop(one.entry)
+
     def _end_given_up(self) -> None:
         """Cancel once more what was on its way: before its first event nothing is, and an exchange
         that has not got an order yet refuses it."""
@@ -267,9 +279,9 @@ class StrategyBrackets:
             self._watch()
 
     def _watch(self) -> None:
-        if not self._has_timer:
-            self._has_timer = True
-            self._guard.clock().set_timer_ns(
+        if self._clock is None:
+            self._clock = self._guard.clock()
+            self._clock.set_timer_ns(
                 f"guard-brackets-{self._guard.id}",
                 LOOK_NS,
                 callback=self._guard.safe("the timer of its brackets", self._look),
@@ -309,9 +321,9 @@ class StrategyBrackets:
                 raise
 
     def _leave(self) -> None:
-        if self._has_timer:
-            self._has_timer = False
-            self._guard.clock().cancel_timer(f"guard-brackets-{self._guard.id}")
+        clock, self._clock = self._clock, None
+        if clock is not None:
+            clock.cancel_timer(f"guard-brackets-{self._guard.id}")
 
     def end(self) -> None:
         """The strategy is stopped: what is open stays as it is, for the next start."""
@@ -382,7 +394,8 @@ class _Owner(BracketView):
     def cancel(self, instrument: str, client_order_ids: Sequence[str]) -> None:
         """One that is not sent yet is cancelled at the next look."""
         for name in client_order_ids:
-            self._guard.cancel(self._cache.order(ClientOrderId(name)), sent_only=True)
+            if not self._guard.drop(name):
+                self._guard.cancel(self._cache.order(ClientOrderId(name)), sent_only=True)
 
 
 def _priced(price: Decimal, instrument: Any) -> Price:

@@ -285,6 +285,10 @@ RUNNING: dict[str, Code] = {
         "an order's tag reads like a role, and is none: the gate takes it for no exit",
         "write `tags=[Role.STOP.tag]`, with the `.tag`",
     ),
+    "ENTRY-UNSENT": Code(
+        "a process ended while an entry of it waited for the end of what was in its place",
+        "nothing: it was never sent; its strategy decides anew",
+    ),
     "STRATEGY-STOPPED": Code(
         "a strategy stopped itself; the run goes on without it",
         "look what it left open; `self.shutdown_system(reason)` ends the run instead",

@@ -160,6 +160,7 @@ def _stop(user: Callback) -> Callback:
         down.has_stopped = down.is_stopping = True
         guard.stop.look()
         try:
+            guard.stop.on_stop("its strategy is being stopped")
             user(self)
             guard.brackets.end()
         except BaseException as error:

@@ -15,6 +15,7 @@ from nautilus_trader.trading import Strategy
 from fairlead.engine.guard.hooks import Hooks
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.orders.journal import Journal
+from fairlead.engine.risk.facts import CountedOrder
 from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.view import NautilusView
 
@@ -39,7 +40,7 @@ class Core:
         # Client order ids of the native call that runs: what is created, and what is changed by it
         self.creating: frozenset[str] = frozenset()
         self.changing: frozenset[str] = frozenset()
-        self.parked: dict[str, Any] = {}  # approved exits that wait for their way, not sent yet
+        self.parked: dict[str, Any] = {}  # approved orders that wait, not sent yet
         self.factory: Any = None  # of orders, where their ids are the run's
         self.puts: dict[str, Any] = {}  # what the engine has put in the place of a callback
         self.shares = False  # some topic of the strategy has other subscribers
@@ -106,6 +107,10 @@ class Core:
         if self.can_cancel(instrument) or self.gate.is_simulated:
             return False
         return bool(self.own_position(instrument))
+
+    def waits_to_enter(self, order: CountedOrder) -> bool:
+        """Whether it is an entry that is not sent yet: it fills nothing before its room is made."""
+        return order.client_order_id in self.parked and not order.is_exit
 
     def runs(self) -> bool:
         return bool(self.native.is_running(self.strategy))

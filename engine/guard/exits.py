@@ -160,7 +160,7 @@ class Exits:
         mine = (
             order.remaining
             for order in core.gate.ledger.working(instrument)
-            if order.strategy == core.id and order.side is side
+            if order.strategy == core.id and order.side is side and not core.waits_to_enter(order)
             if is_over or order.kind == Kind.MARKET
         )
         return max(abs(held) - sum(mine, Decimal(0)), Decimal(0)).copy_sign(held)
@@ -293,7 +293,7 @@ class Exits:
                 for order in core.gate.ledger.working(name)
                 if order.strategy == core.id
                 and order.side is _closing_side(held)
-                and (order.is_exit or not exits_only)
+                and (order.is_exit or not (exits_only or core.waits_to_enter(order)))
             ]
         if self._leaves.waits(name, ahead):
             self.leaving |= {instrument_id}
@@ -391,6 +391,7 @@ class Exits:
             order.client_order_id
             for order in core.gate.ledger.working(instrument)
             if order.strategy == core.id and (cancels or order.kind == Kind.MARKET)
+            if not core.waits_to_enter(order)
         }
         if cancels:
             orders = (one for one in core.working() if str(one.instrument_id) == instrument)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from fairlead.engine.guard.feeds import FeedKind, Feeds
 from fairlead.engine.guard.handover import HandOver
 from fairlead.engine.guard.hooks import Hooks
 from fairlead.engine.guard.quotes import Quotes
+from fairlead.engine.guard.room import Room
 from fairlead.engine.guard.rounding import round_price
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.guard.sending import Sending
@@ -42,6 +44,7 @@ class Guard(Core):
         self.exits = Exits(self, self.stop)
         self.handover = HandOver(self)
         self.brackets = StrategyBrackets(self)
+        self.room = Room(self, self.stop, self.sending, self.exits, self.brackets)
         self.ends = Ends(self, self.stop)
         self.cuts = Cuts(self, self.sending, self._bracketed)
         self._ticks = Ticks(self, self.stop, self.feeds, self.exits, self.handover)
@@ -63,6 +66,7 @@ class Guard(Core):
         for order in self.working():
             self.gate.adopt(counted_order(order_facts(order), order.filled_qty.as_decimal()))
         self.brackets.start()
+        self.room.start()
         for own in self.handover.own_orders():
             self.feeds.need_held(own.instrument_id, own.kind)
         self.handover.take_back()
@@ -95,17 +99,26 @@ class Guard(Core):
         params: dict[str, Any] | None = None,
     ) -> bool:
         """Send one order, an exit when its way is free; False where the gate refused it."""
-        if not self.sending.approve(order):
+        send = partial(self._send, (position_id, client_id, params))
+        room = self.room.wanted([order])
+        if not self.sending.approve(order, self._as_if([order], room)):
             return False
         self.feeds.need_held(order.instrument_id, order.order_type.name)
-        send = partial(self._send, position_id, client_id, params)
-        if not self.way.holds(order, send):
-            send(order)
+        if room is not None:
+            self.room.make([order], send)
+        elif not self.way.holds(order, send):
+            send([order])
         return True
 
-    def _send(self, position_id: Any, client_id: Any, params: Any, order: Any) -> None:
-        (sent,) = self.ends.watched((order,))
-        self.sending.call((order,), self.native.submit_order, sent, position_id, client_id, params)
+    def _as_if(self, orders: Sequence[Any], room: Sequence[str] | None) -> Callable[[], Any]:
+        """How the gate is asked about orders: as if their room were made already."""
+        if room is None:
+            return nullcontext
+        return partial(self.gate.ledger.cleared, self.id, str(orders[0].instrument_id), room)
+
+    def _send(self, given: tuple[Any, ...], orders: Sequence[Any]) -> None:
+        (sent,) = self.ends.watched(orders)
+        self.sending.call(orders, self.native.submit_order, sent, *given)
 
     def submit_list(
         self,
@@ -115,15 +128,27 @@ class Guard(Core):
         params: dict[str, Any] | None = None,
     ) -> bool:
         """Send orders together; False, and none is sent, where the gate refused one."""
-        if not self.sending.approve_all(orders):
+        send = partial(self._send_list, (position_id, client_id, params))
+        room = self.room.wanted(orders) if orders else None
+        if not self.sending.approve_all(orders, self._as_if(orders, room)):
             return False
         for order in orders:
             self.feeds.need_held(order.instrument_id, order.order_type.name)
+        if room is not None:
+            self.room.make(orders, send)
+            return True
+        for order in orders:
             self.way.clear(order)
-        sent = self.ends.watched(orders)
-        submit = self.native.submit_order_list
-        self.sending.call(orders, submit, sent, position_id, client_id, params)
+        send(orders)
         return True
+
+    def _send_list(self, given: tuple[Any, ...], orders: Sequence[Any]) -> None:
+        submit = self.native.submit_order_list
+        self.sending.call(orders, submit, self.ends.watched(orders), *given)
+
+    def drop(self, client_order_id: Any) -> bool:
+        """Whether it was an order that waits, not sent yet: its strategy has cancelled it."""
+        return self.way.drop(client_order_id) or self.room.drop(client_order_id)
 
     def needs(self, client_order_id: str) -> bool:
         """Whether what is decided next may hang on what NautilusTrader has of an order that is

@@ -103,6 +103,7 @@ class HandOver:
         """As NautilusTrader has it, else as the journal has it, else as the gate approved it."""
         client_order_id = ClientOrderId(live.client_order_id)
         order = self._core.strategy.cache.order(client_order_id)
+        order = order or self._core.parked.get(live.client_order_id)
         known = None if order is not None else self._journaled(live)
         trigger, kind, proven = None, live.kind, False
         price = live.price

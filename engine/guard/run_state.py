@@ -132,8 +132,8 @@ class RunState:
         # Who is asked for a quote, by venue name; None of it: the book tells
         self.quotes: dict[str, Callable[[str, Side, Decimal], Awaitable[Quoted | None]]] = {}
         self.cores: dict[str, Any] = {}  # of the guards of strategies that have started, by id
-        # By strategy, what to call at each event of an order: exits of it wait for others' end
-        self.ways: dict[str, Callable[[Any], None]] = {}
+        # By strategy and what of it waits, what to call at each event of an order
+        self.ways: dict[tuple[str, str], Callable[[Any], None]] = {}
         self.fed: set[str] = set()  # instruments that some strategy's subscription covers
 
     def keeper_of(self, instrument_id: Any) -> Keeper | None:

@@ -112,12 +112,16 @@ class Sending:
                 return False
         return True
 
-    def approve(self, order: Any) -> bool:
-        """Whether the gate lets a new order through; what it refuses is told."""
+    def approve(
+        self, order: Any, as_if: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> bool:
+        """Whether the gate lets a new order through; what it refuses is told. It is asked within
+        `as_if`, and nothing else is done there."""
         core, view = self._core, self._core.ready()
         self._stop.look()
         facts = order_facts(require_order(order))
-        denial = core.gate.check(facts, view)
+        with as_if():
+            denial = core.gate.check(facts, view)
         if denial is not None:
             self.deny(order, facts.client_order_id, facts.instrument, denial)
             return False
@@ -156,17 +160,21 @@ class Sending:
             self._stop.fault("on_gate_denied", error)
         return refused(answer)
 
-    def approve_all(self, orders: Sequence[Any]) -> bool:
+    def approve_all(
+        self,
+        orders: Sequence[Any],
+        as_if: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> bool:
         """Every order of a list, else none."""
         approved: list[Any] = []
         for order in orders:
-            if not self.approve(order):
-                self._refuse_rest(orders, approved, order)
+            if not self.approve(order, as_if):
+                self.refuse_rest(orders, approved, order)
                 return False
             approved.append(order)
         return True
 
-    def _refuse_rest(self, orders: Sequence[Any], approved: Sequence[Any], bad: Any) -> None:
+    def refuse_rest(self, orders: Sequence[Any], approved: Sequence[Any], bad: Any) -> None:
         """One order of a list was refused: the others are not created either."""
         gate = self._core.gate
         for order in approved:

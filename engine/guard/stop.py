@@ -29,7 +29,8 @@ class Stop:
         self.is_silent = False  # the strategy's code sees no more events
         self.silent_ns = math.inf  # since when, for a fault
         self._is_asked = False  # the end of the run was asked for
-        self.on_silent: Callable[[str], None] = lambda why: None  # told why
+        self.on_stop: Callable[[str], None] = lambda why: None  # told why no entry is sent any more
+        self.on_silent: list[Callable[[str], None]] = []  # each is told why
 
     def safe(self, name: str, handler: Callable[[Any], object]) -> Handler:
         """`handler` with its exceptions ending the run, for callbacks given to NautilusTrader."""
@@ -116,7 +117,8 @@ class Stop:
         core.strategy.log.warning(f"the run stops: {self.pending}")
         for fault in core.run.faults[:1]:
             core.strategy.log.warning(fault.traceback)  # to the log's file; the screen has it
-        self.on_silent(self.pending)
+        for give_up in self.on_silent:
+            give_up(self.pending)
         try:
             self._end(instruments)
         finally:

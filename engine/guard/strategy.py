@@ -459,7 +459,8 @@ class GuardedStrategy(Subscriptions):
         if given:
             require(instrument_id=given.get("instrument_id"))
         if self._guard is not None:
-            self._guard.way.drop_all(given.get("instrument_id"), given.get("order_side"))
+            for waits in (self._guard.way, self._guard.room):
+                waits.drop_all(given.get("instrument_id"), given.get("order_side"))
         with self._cancelling(args, kwargs):
             super().cancel_all_orders(*args, **kwargs)
 
@@ -470,7 +471,7 @@ class GuardedStrategy(Subscriptions):
         bound = self._guard
         if bound is None:
             return False
-        if bound.way.drop(client_order_id) or bound.sending.denied.has(client_order_id, "cancel"):
+        if bound.drop(client_order_id) or bound.sending.denied.has(client_order_id, "cancel"):
             return True
         if not bound.run.lets_go:
             return False

@@ -12,19 +12,17 @@ told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
 import msgspec
-from nautilus_trader.model import ClientOrderId, OrderSide
+from nautilus_trader.model import OrderSide
 
 from fairlead.engine.guard.callback_names import STOPPING
-from fairlead.engine.guard.core import Core
+from fairlead.engine.guard.parked import Parked, Waiting
 from fairlead.engine.guard.reducing import resized
 from fairlead.engine.guard.rounding import round_quantity
-from fairlead.engine.guard.sending import Sending
-from fairlead.engine.guard.stop import Stop
 from fairlead.engine.orders.model import Kind, Side, entry_of
 from fairlead.engine.risk.checks import Denial
 from fairlead.engine.risk.checks_market import none_rests
@@ -42,17 +40,6 @@ AT_ONCE = frozenset({"IOC", "FOK"})
 WITHDRAWN = "cancelled before it was sent, as it waited for the end of own orders in its way"
 
 
-class _Waiting(msgspec.Struct):
-    """`is_due`: its time is over, by its alert: a machine's clock may step back meanwhile. `again`:
-    how often it was asked about since it was refused for the moment."""
-
-    order: Any
-    send: Callable[[Any], None]
-    is_due: bool = False
-    again: int = 0
-    is_refused: bool = False
-
-
 def _alert(name: str) -> str:
     return f"guard-way-{name}"
 
@@ -65,23 +52,14 @@ def _rests(order: Any) -> bool:
     return order.order_type.name == Kind.LIMIT and order.time_in_force.name not in AT_ONCE
 
 
-def _names(side: Any, of: Any) -> bool:
-    return getattr(side, "name", "NO_ORDER_SIDE") in ("NO_ORDER_SIDE", of.name)
-
-
-class Way:
+class Way(Parked):
     """Of one strategy's exits."""
 
-    def __init__(self, core: Core, stop: Stop, sending: Sending) -> None:
-        self._core = core
-        self._sending = sending
-        self._waiting: dict[str, _Waiting] = {}
-        self._is_busy = False  # within a native call of its own
-        self.is_left = False  # of commands that a run gave: its cancels are among them
-        self.look = stop.safe("an exit that waits", self._look)
-        stop.on_silent = self._give_up
+    what = "an exit"
+    code = "SELF_CROSS"
+    withdrawn = WITHDRAWN
 
-    def holds(self, order: Any, send: Callable[[Any], None]) -> bool:
+    def holds(self, order: Any, send: Callable[[Sequence[Any]], None]) -> bool:
         """Whether an approved order waits; then `send` is called when its way is free."""
         if not self._core.runs() or not self.clear(order):
             return False
@@ -89,14 +67,11 @@ class Way:
         if not self._ahead(name):  # over already: a simulated exchange without latency
             return False
         until_ns = core.ready().now_ns() + WAIT_NS
-        self._waiting[name] = _Waiting(order, send)
-        core.parked[name] = order
-        core.gate.rate.undo()  # it is counted as it goes
+        self._park([order], send)
         core.gate.ledger.waiting[name] = self._reach(core.gate.ledger.live[name])
         for other in core.run.cores.values():  # what is on its way is cancelled once accepted
             for heard in STOPPING - other.strategy._guard_user_callbacks:
                 other.stop.put_silent(heard)
-        core.run.ways[core.id] = self.look
         core.clock().set_time_alert_ns(_alert(name), until_ns, callback=self.look)
         return True
 
@@ -121,33 +96,6 @@ class Way:
         self._cancel(ahead)
         return True
 
-    def drop(self, client_order_id: Any) -> bool:
-        """Whether it was an exit that waits: its strategy has cancelled it."""
-        waiting = self._take(str(client_order_id))
-        if waiting is None:
-            return False
-        self._refuse(waiting, "SELF_CROSS", WITHDRAWN)
-        return True
-
-    def drop_all(self, instrument_id: Any, side: Any = None) -> None:
-        """`side`: of NautilusTrader; None is both."""
-        for name, waiting in list(self._waiting.items()):
-            order = waiting.order
-            if order.instrument_id == instrument_id and _names(side, order.side):
-                self.drop(name)
-
-    def _give_up(self, why: str) -> None:
-        """Its strategy is silenced: nothing of it is sent any more."""
-        for name in list(self._waiting):
-            if (waiting := self._take(name)) is not None:
-                self._refuse(waiting, "STRATEGY_FAULTED", f"not sent, as it waited: {why}")
-
-    def _refuse(self, waiting: _Waiting, code: str, why: str) -> None:
-        name, instrument = str(waiting.order.client_order_id), str(waiting.order.instrument_id)
-        self._core.gate.closed(name)
-        denial = self._core.gate.refuse(code, why, instrument)
-        self._sending.deny(waiting.order, name, instrument, denial)
-
     def _ahead(self, client_order_id: str) -> list[CountedOrder]:
         """Resting orders of the run that it would meet."""
         core = self._core
@@ -170,6 +118,7 @@ class Way:
             and one.kind in RESTING_KINDS
             and one.price is not None
             and (reach is None or (one.price <= reach if is_buy else one.price >= reach))
+            and one.client_order_id not in core.parked
         ]
 
     def _reach(self, exit_: CountedOrder) -> Decimal | None:
@@ -181,50 +130,26 @@ class Way:
             return None
         return price * (1 + MARGIN if exit_.side is Side.BUY else 1 - MARGIN)
 
-    def _cancel(self, orders: Iterable[CountedOrder]) -> None:
-        """By their own strategies; one that can't be just now is cancelled at a later look."""
-        core = self._core
-        self._is_busy, before = True, self._is_busy
-        try:
-            for one in orders:
-                owner = core.run.cores.get(one.strategy, core)
-                order = core.strategy.cache.order(ClientOrderId(one.client_order_id))
-                owner.cancel(order, sent_only=True)
-        except RuntimeError as error:
-            if "borrowed" not in str(error):
-                raise
-        finally:
-            self._is_busy = before
+    def _heard(self, name: str, waiting: Waiting, event: Any) -> None:
+        heard = getattr(event, "name", None)
+        waiting.is_due |= heard == _alert(name)
+        if heard == _again(name):
+            waiting.again, waiting.is_refused = waiting.again + 1, False
 
-    def _look(self, event: Any) -> None:
-        """An order is over, or the time is: go on with those whose way is free."""
-        for name, waiting in self._waiting.items():
-            heard = getattr(event, "name", None)
-            waiting.is_due |= heard == _alert(name)
-            if heard == _again(name):
-                waiting.again, waiting.is_refused = waiting.again + 1, False
-        if self._is_busy:
-            return
-        try:
-            self._core.ready().now_ns()
-        except RuntimeError as error:
-            if "borrowed" in str(error):
-                return  # the strategy is within a call: the next event comes
-            raise
-        for name, waiting in list(self._waiting.items()):
-            ahead = self._ahead(name)
-            if ahead and not waiting.is_due:
-                self._cancel(ahead)
-            elif not waiting.is_refused:
-                self._send(name, waiting, ahead)
+    def _next(self, name: str, waiting: Waiting) -> None:
+        ahead = self._ahead(name)
+        if ahead and not waiting.is_due:
+            self._cancel(ahead)
+        elif not waiting.is_refused:
+            self._send(name, waiting, ahead)
 
-    def _send(self, name: str, waiting: _Waiting, ahead: Iterable[CountedOrder]) -> None:
+    def _send(self, name: str, waiting: Waiting, ahead: Iterable[CountedOrder]) -> None:
         """Asked of the gate as of a new order: much may have changed."""
         core = self._core
         if name not in core.gate.ledger.live:
             self._take(name)
             return
-        order = self._cut(waiting.order)
+        order = self._cut(waiting.orders[0])
         facts = msgspec.structs.replace(order_facts(order), is_release=True)
         denial = core.gate.release(facts, core.ready())
         if denial is not None and denial.code in MOMENTARY and waiting.again < AGAIN_MAX:
@@ -240,9 +165,9 @@ class Way:
                 f"the exit {name} waited for the end of {names}, {WAIT_NS // 1_000_000_000} s, and "
                 "goes now: the venue may end it there"
             )
-        waiting.send(order)
+        waiting.send([order])
 
-    def _later(self, name: str, waiting: _Waiting, denial: Denial) -> None:
+    def _later(self, name: str, waiting: Waiting, denial: Denial) -> None:
         core, waiting.is_refused = self._core, True
         if not waiting.again:
             core.strategy.log.warning(f"the exit {name} waits, asked about again: {denial}")
@@ -265,10 +190,6 @@ class Way:
         )
         return resized(order, quantity)
 
-    def _take(self, name: str) -> _Waiting | None:
-        self._core.parked.pop(name, None)
+    def _take(self, name: str) -> Waiting | None:
         self._core.gate.ledger.waiting.pop(name, None)
-        found = self._waiting.pop(name, None)
-        if not self._waiting:
-            self._core.run.ways.pop(self._core.id, None)
-        return found
+        return super()._take(name)

@@ -64,6 +64,7 @@ class WindDown:
         if not self._acts():
             return
         core = self._core
+        self._stop.on_stop("the run is being stopped")
         self._exits.note_prices()
         core.run.turns.leave_all(core)
         for name in MARKET_CALLBACKS & core.strategy._guard_user_callbacks:
@@ -113,6 +114,7 @@ class WindDown:
                 "strategy can't begin"
             )
         if not self.has_stopped:
+            self._stop.on_stop("its strategy is being stopped")
             core.run.warn(
                 "STRATEGY-STOPPED",
                 f"{core.id} was stopped by its stop(): it hears nothing more, what its on_stop "

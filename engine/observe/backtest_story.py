@@ -114,6 +114,7 @@ def _what(row: dict[str, Any]) -> str:
             ("reduce-only", row.get("reduce_only")),
             (f"as its {row['role']}", row["role"]),
             (f"exit of {row.get('entry')}", row.get("entry")),
+            (f"makes room for {row.get('room_for')}", row.get("room_for")),
         )
         if on
     )

@@ -157,6 +157,9 @@ def _signal(intent: Intent, *, is_held: bool) -> str:
         stop = f", follows the market by {intent.trailing_offset:f} basis points"
         stop += "" if intent.trigger_price is None else f" from {intent.trigger_price} on"
     role = f", as its {intent.role}" if intent.role else ""
+    room = ""
+    if intent.room_for:
+        room = f" (it makes room for {intent.room_for}, which its venue would else sell it for)"
     if intent.strategy == KILL_STRATEGY:
         return (
             f"a flatten closes: {intent.side} {intent.quantity} {intent.instrument} {intent.kind}"
@@ -164,7 +167,7 @@ def _signal(intent: Intent, *, is_held: bool) -> str:
         )
     return (
         f"{intent.strategy} decides: {intent.side} {intent.quantity} {intent.instrument} "
-        f"{intent.kind}{price}{stop}{role}; the risk gate approves it{kept}"
+        f"{intent.kind}{price}{stop}{role}{room}; the risk gate approves it{kept}"
     )
 
 

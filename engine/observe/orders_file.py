@@ -9,7 +9,7 @@ import msgspec
 
 from fairlead.engine.guard.run_state import DenialRecord
 from fairlead.engine.observe.reasons import plain
-from fairlead.engine.orders.model import REDUCE_TAG, entry_of, role_of
+from fairlead.engine.orders.model import REDUCE_TAG, entry_of, role_of, room_of
 
 Row = dict[str, Any]
 
@@ -17,9 +17,9 @@ Row = dict[str, Any]
 def order_rows(orders: Iterable[Any], markets: Mapping[str, Any] | None = None) -> list[Row]:
     """NautilusTrader's orders in time order: last state, changes, fills of each; amounts as text.
 
-    `entry` is the client order id of the entry that an exit of a bracket belongs to. With `markets`
-    (`RunState.markets`) an order, its fills and its refusal have the top of the book as it was
-    known to its strategy then.
+    `entry` is the client order id of the entry that an exit of a bracket belongs to, `room_for`
+    that of the entry that an exit makes room for. With `markets` (`RunState.markets`) an order, its
+    fills and its refusal have the top of the book as it was known to its strategy then.
     """
     rows = [_row(order, markets or {}) for order in orders]
     rows.sort(key=lambda row: (row["ts_init"], row["client_order_id"]))
@@ -68,6 +68,7 @@ def _row(order: Any, markets: Mapping[str, Any]) -> dict[str, Any]:
         "post_only": bool(getattr(order, "is_post_only", False)),
         "reduce_only": reduce_only,
         "entry": entry_of(tags),
+        "room_for": room_of(tags),
         "status": order.status.name,
         "filled": str(order.filled_qty),
         "ts_init": order.ts_init,

@@ -62,6 +62,7 @@ class Role(StrEnum):
 
 ROLE_TAG = "role:"
 ENTRY_TAG = "entry:"  # of a bracket's exit: the client order id of its entry
+ROOM_TAG = "room:"  # of an exit that makes room at a venue that clears: the id of what it is for
 REDUCE_TAG = "reduce_only"  # of an exit that goes to a simulated exchange as a plain order
 _EXITS = frozenset({Role.EXIT, Role.STOP, Role.TARGET})
 _TAGGED = {role.tag: role for role in Role if role is not Role.NONE}
@@ -93,6 +94,11 @@ def with_role(tags: Sequence[str] | None, role: Role) -> list[str] | None:
 def entry_of(tags: Iterable[str] | None) -> str | None:
     """The client order id of the entry that a bracket's exit belongs to; None: of no bracket."""
     return next((t[len(ENTRY_TAG) :] for t in tags or () if t.startswith(ENTRY_TAG)), None)
+
+
+def room_of(tags: Iterable[str] | None) -> str | None:
+    """The client order id of the entry that an exit makes room for; None: for none."""
+    return next((t[len(ROOM_TAG) :] for t in tags or () if t.startswith(ROOM_TAG)), None)
 
 
 class TriggerCondition(StrEnum):
@@ -168,6 +174,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     that an order which the engine held was released (0: it never held it).
     Of a TRAILING_STOP_MARKET `trigger_price` is the price from which on it follows the market
     (NautilusTrader's `activation_price`), `trailing_offset` how far behind, in basis points.
+    `room_for` is the entry that an exit makes room for, at a venue that would clear.
     """
 
     client_order_id: str
@@ -186,6 +193,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     role: Role = Role.NONE
     release: int = 0
     trailing_offset: Decimal | None = None
+    room_for: str | None = None
 
     @property
     def protects(self) -> bool:

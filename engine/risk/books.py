@@ -101,6 +101,14 @@ class Books:
         self.flows.of(_venue(order.instrument), now_ns).orders += 1
         return live
 
+    def unsent(self, client_order_id: str) -> None:
+        """An order that passed was not handed over: no rate and no day has it, until it passes once
+        more."""
+        self.rate.undo()
+        live = self.ledger.live.get(client_order_id)
+        if live is not None:
+            self.flows.undo(_venue(live.instrument))
+
     def modified(self, order: OrderFacts, now_ns: int) -> None:
         """A modify passed: until it is answered the worse of before and after counts."""
         self.rate.add(now_ns)

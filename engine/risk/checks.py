@@ -61,15 +61,17 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "CLEARS",
         form.clears,
-        text="No second order where the venue would close the position and cancel the orders of "
-        "the instrument before it takes one; exits of a bracket pass with their entry.",
+        text="No second order where the venue would close positions and cancel orders of the "
+        "account before it takes one; exits of a bracket pass with their entry. Switched off, a "
+        "strategy's own position is closed first, by an exit of its own.",
         on_modify=False,
     ),
     Check(
         "CLEARS_HELD",
         form.clears_held,
         text="At such a venue no entry beside a position, a bracket or a market order on its way, "
-        "also where `off` has `CLEARS`: nothing would book what the venue sells for it.",
+        "in whatever market of the account: nothing would book what the venue sells for it. Where "
+        "`off` has `CLEARS`, one beside its own strategy's position goes once that is closed.",
         on_modify=False,
         switchable=False,
     ),

@@ -149,28 +149,29 @@ def clears(order: OrderFacts, view: Look) -> Verdict:
     """A venue that makes room for each order: the second would undo the first."""
     if not _clears(order, view):
         return None
-    there = _about_to_go(order, view)
+    there = view.about_to_hold(order)
     if not there and not view.is_working(order):
         return None
-    then = "close it first" if there else 'or let it: [risk] off = ["CLEARS"]'
+    then = "close it first, or have" if there else "or let"
     return Denial(
         "CLEARS",
-        f"{_venue(order)} would first close and cancel what {order.instrument} has "
-        f"({there or 'open orders'}); wait for its end, {then}",
+        f"{_venue(order)} would first close and cancel what the account has "
+        f'({there or "open orders"}); wait for its end, {then} it: [risk] off = ["CLEARS"]',
     )
 
 
 def clears_held(order: OrderFacts, view: Look) -> Verdict:
-    """What such a venue sells to make room is no order of the run's: nothing would book it."""
+    """What such a venue sells to make room is no order of the run's: nothing would book it. Room
+    for an entry beside its own strategy's position is made before (engine/guard/room.py)."""
     if not _clears(order, view):
         return None
-    there = _about_to_go(order, view)
+    there = view.about_to_hold(order)
     if not there:
         return None
     return Denial(
         "CLEARS_HELD",
-        f"{_venue(order)} would first close and cancel what {order.instrument} has ({there}), and "
-        "no order of the run would account for it; close it first (close_position, market_exit)",
+        f"{_venue(order)} would first close and cancel what the account has ({there}), and no "
+        "order of the run would account for it; close it first (close_position, market_exit)",
     )
 
 
@@ -178,10 +179,6 @@ def _clears(order: OrderFacts, view: Look) -> bool:
     """Whether the venue makes room for it first: not for an exit."""
     able = view.able
     return able is not None and able.clears and not (order.reduce_only or order.role.is_exit)
-
-
-def _about_to_go(order: OrderFacts, view: Look) -> str:
-    return f"a position of {view.position:f}" if view.position else view.about_to_hold(order)
 
 
 def precision(order: OrderFacts, view: Look) -> Verdict:

@@ -63,6 +63,12 @@ class DayFlows:
             flow = flows[venue] = DayFlow(day=day)
         return flow
 
+    def undo(self, venue: str) -> None:
+        """An order that was counted last was not sent."""
+        flow = self._states.of_venue(venue).state.flow.get(venue)
+        if flow is not None and flow.orders:
+            flow.orders -= 1
+
 
 class Spent:
     """What fills of a cash account took, or brought, until a balance of that currency shows it.

@@ -210,8 +210,8 @@ class RiskGate:
 
     def withdraw(self, client_order_id: str) -> None:
         """Undo `approve` of an order that was not handed over: another of its list was refused."""
+        self.books.unsent(client_order_id)
         self.closed(client_order_id)
-        self.rate.undo()
 
     def release(self, order: OrderFacts, view: RiskView) -> Denial | None:
         """Whether what is to be sent of an order that the engine held may be: asked as of any new

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 
 from fairlead.engine.orders.model import Side
@@ -115,6 +116,26 @@ class Ledger:
                 self._sum(order, -remaining)
             self.exposure.closed(order, remaining)
             self._leave(order)
+
+    @contextmanager
+    def cleared(self, strategy: str, instrument: str, orders: Collection[str]) -> Iterator[None]:
+        """Within it the strategy's position there, and these of the live orders, are as if over.
+        Nothing may be approved meanwhile."""
+        held, before = self.by_strategy.get((strategy, instrument), _ZERO), dict(self.live)
+        for name in orders:
+            self.closed(name)
+        if held:
+            self._hold(strategy, instrument, -held)
+        try:
+            yield
+        finally:
+            if held:
+                self._hold(strategy, instrument, held)
+            for name in orders:
+                if name in before:
+                    self.opened(before[name])
+            self.live.clear()
+            self.live.update(before)  # the oldest first, as ever
 
     def resized(self, client_order_id: str, quantity: Decimal) -> None:
         """The order's total quantity is now, or may become, `quantity`."""

@@ -222,20 +222,33 @@ class Look:
         return self.price if found is None else found
 
     def is_working(self, order: OrderFacts) -> bool:
-        """Whether any other order is live in its instrument, of whatever side or strategy."""
-        live = self._ledger.working(order.instrument)
-        return any(each.client_order_id != order.client_order_id for each in live)
+        """Whether any other order is live at its venue, of whatever market, side or strategy."""
+        live = self._ledger.live.values()
+        return any(
+            each.instrument.endswith(f".{self.venue}")
+            for each in live
+            if each.client_order_id != order.client_order_id
+        )
 
     def about_to_hold(self, order: OrderFacts) -> str:
-        """Of other live orders in its instrument, of whatever strategy: those that go with a
-        position, or bring one the next moment; empty where there is neither."""
-        for each in self._ledger.working(order.instrument):
-            if each.client_order_id == order.client_order_id:
+        """Of positions at its venue, and other live orders there, of whatever market or strategy:
+        the first that is held, that goes with a position, or that brings one the next moment; empty
+        where there is none."""
+        mine, venue = order.instrument, f".{self.venue}"
+        if self.position:
+            whole = self._ledger.by_strategy.get((order.strategy, mine)) == self.position
+            return f"a position of {self.position:f}{'' if whole else ', of others too'}"
+        for name in self._ledger.exposure.held:
+            if name.endswith(venue):
+                return f"a position of {self._ledger.positions[name]:f} in {name}"
+        for each in self._ledger.live.values():
+            if each.client_order_id == order.client_order_id or not each.instrument.endswith(venue):
                 continue
+            where = "" if each.instrument == mine else f" in {each.instrument}"
             if each.is_exit or each.contingent:
-                return "orders of a bracket, or other exits"
+                return f"orders of a bracket, or other exits{where}"
             if each.kind == Kind.MARKET:
-                return "a market order on its way"
+                return f"a market order on its way{where}"
         return ""
 
     def own_position(self, order: OrderFacts) -> Decimal:

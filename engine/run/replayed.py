@@ -167,7 +167,7 @@ class Replayed(GuardedStrategy):
 
     def on_start(self) -> None:
         assert self._guard is not None  # since it was built
-        self._guard.way.is_left = True
+        self._guard.way.is_left = self._guard.room.is_left = True
         waiting = {
             (one.order["instrument"], one.order["kind"])
             for one in self.played

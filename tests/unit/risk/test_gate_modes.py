@@ -191,9 +191,18 @@ CASES = {
         Risk(off=["CLEARS"]),
         capabilities={"TEST": CLEARING},
     ),
-    "an order that clears a position, also where the config lets orders clear": Case(
-        ["CLEARS_HELD"],
+    "an order beside a position, which the config has closed first": Case(
+        [],
         {2: lambda s: s.market(BUY, 1), 8: lambda s: s.limit(BUY, 1, 99)},
+        Risk(off=["CLEARS"]),
+        capabilities={"TEST": CLEARING},
+    ),
+    "an order beside a position in another market of a venue that clears": Case(
+        ["CLEARS_HELD"],
+        {
+            2: lambda s: s._guard.gate.seed_positions({str(OTHER): Decimal(1)}, "S-001"),
+            8: lambda s: s.limit(BUY, 1, 99),
+        },
         Risk(off=["CLEARS"]),
         capabilities={"TEST": CLEARING},
     ),

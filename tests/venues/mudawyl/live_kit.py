@@ -22,7 +22,11 @@ from tests.venues.mudawyl.test_desk import SYMBOL, move
 
 HERE = Path(__file__).parent
 PERSON = """
-import json, sys, urllib.request
+import json, os, sys, time, urllib.request
+while os.path.exists(sys.argv[0] + ".slow"):
+    time.sleep(0.05)
+if os.path.exists(sys.argv[0] + ".away"):
+    sys.exit(1)
 body = json.dumps({"captcha": True}).encode()
 with urllib.request.urlopen(sys.argv[1] + "/_sim/venue", body) as answer:
     print(json.load(answer)["captcha"])
@@ -89,6 +93,14 @@ class Gateway:
     def move(self, price: str) -> None:
         self.do(lambda: move(self.sim, price))
         self.do(lambda: self.sim.advance(time.time_ns()))
+
+    def ask(self, *, slowly: bool) -> None:
+        """Whether the person who is asked for a captcha gives none for now."""
+        mark = self.folder / "person.py.slow"
+        if slowly:
+            mark.touch()
+        else:
+            mark.unlink()
 
     def fail(self, kind: str) -> None:
         self.do(lambda: self.sim.control({"fail": kind}))

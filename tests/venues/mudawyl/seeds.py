@@ -2,8 +2,9 @@
 
     python -m tests.venues.mudawyl.seeds 1..2000
 
-Each draws brackets, legs that fail, market moves, market exits and deaths of the process; the
-gateway's ledger says whether anything was lost, doubled or guessed.
+Each draws brackets, legs that fail, market moves, market exits, and deaths of the process; some
+enter again beside what they hold, as a config can have it: once an exit of their own has closed
+that. The gateway's ledger says whether anything was lost, doubled or guessed, or sold unbooked.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class Play:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         draw = self.rng
+        self.again = random.Random(f"{seed}/again")
+        self.opts_in = self.again.random() < 0.5
         self.counts: Counter[str] = Counter()
         self.venue = still(
             reduces_amount=draw.random() < 0.5,
@@ -103,6 +106,8 @@ class Play:
         for step in rng.choice(((600, -1_200), (-1_200, 600), (-300, 300))):
             await asyncio.sleep(rng.uniform(0, 4))
             move(venue, str(MARK + step))
+        if self.opts_in and self.again.random() < 0.7:
+            await self._entered_again(session, number + 100)
         if rng.random() < 0.5:
             await self._left(session, number)
         if rng.random() < 0.15:
@@ -114,6 +119,20 @@ class Play:
         await session.adapter.trading.flatten("BTC_USDT.MUDAWYL")
         await session.until(lambda: not session.desk.live_orders())
         return session
+
+    async def _entered_again(self, session: Session, number: int) -> None:
+        """As the guard makes room (engine/guard/room.py): never beside what is left."""
+        await self._left(session, number)
+        try:
+            async with asyncio.timeout(60):
+                await session.until(
+                    lambda: not self._held(session) and not session.desk.live_orders()
+                )
+        except TimeoutError:
+            return
+        self.counts["again"] += 1
+        await session.desk.submit(approved(*drawn(number, self.again)))
+        await asyncio.sleep(self.again.uniform(0, 4))
 
     async def _died(self, session: Session, sending: asyncio.Future[None]) -> Session:
         """The process dies between two answers; the next takes over what the journal holds."""
@@ -173,7 +192,7 @@ def problems(path: Path, venue: MudawylSimulator) -> list[str]:
         found.append(f"UNKNOWN {unknown}")
     if len(ids) != len(named):
         found.append(f"one order at the gateway for two here: {sorted(named)}")
-    ours = {str(r.id) for r in venue.rows.values() if not r.reduce_only or r.stop_price is not None}
+    ours = {str(row.id) for row in venue.rows.values()}
     if lost := ours - ids:
         found.append(f"at the gateway, and not known here: {sorted(lost)}")
     if none := ids - {str(row_id) for row_id in venue.rows}:

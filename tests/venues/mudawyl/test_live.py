@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -163,17 +164,105 @@ def test_a_strategy_closes_its_position_by_the_gateways_own_call(
     assert gateway.noted(refused) == (len(LEGS) if leaves == "cancel" else 0)
 
 
+AGAIN = ', leaves_at = "60100", leaves = "again"'
+CLEARS = 'off = ["CLEARS"]\n'  # in [risk]
+FIRST = [
+    ("entry", "FILLED"),
+    *[("stop", "CANCELED"), ("target", "CANCELED"), ("target", "CANCELED")],
+]
+
+
 def test_a_position_and_its_bracket_are_never_cleared_by_a_second_one(gateway: Gateway) -> None:
-    """Whatever is switched off: the gateway's sale of the first is no order that anybody books."""
-    more = 'off = ["CLEARS"]\n'
-    params = ', leaves_at = "60100", leaves = "again"'
-    running = protected(gateway, options='clearing = "allow"', params=params, more=more)
+    """Without the switch: it is refused, and the first stands."""
+    running = protected(gateway, options='clearing = "allow"', params=AGAIN)
     gateway.move("60150")
-    gateway.wait(lambda: "CLEARS_HELD" in gateway.log.read_text(), "the gate's refusal")
+    gateway.wait(lambda: "CLEARS: " in gateway.log.read_text(), "the gate's refusal")
     assert (gateway.states(), gateway.held(), gateway.open()) == (HELD, D("0.05"), LEGS)
     gateway.move("58950")
     gateway.wait(lambda: not _open(gateway), "the stop, and the end of every leg")
     assert (gateway.stop(running), gateway.held()) == (Exit.OK, 0)
+    assert len(gateway.changes()) == 1
+
+
+def test_with_the_switch_the_first_is_closed_by_our_own_exit_and_the_second_stands(
+    gateway: Gateway,
+) -> None:
+    """Booked, told why, and nothing of the first closes the second; its own stop does."""
+    running = protected(gateway, params=AGAIN, more=CLEARS)
+    gateway.move("60150")
+    both = sorted([*FIRST, ("exit", "FILLED"), *HELD])
+    gateway.wait(lambda: gateway.states() == both, "the second bracket")
+    assert (gateway.held(), gateway.open()) == (D("0.05"), LEGS)
+    key = gateway.sim.main.id
+    order, close = f"exchange/order/{key}", f"exchange/position/{key}"
+    assert gateway.changes() == [order, close, order]
+    told = run("explain", Path(gateway.id_of("exit")), "--config", str(gateway.toml))
+    assert "it makes room for" in told.stdout, told.stderr
+    gateway.move("59100")
+    gateway.wait(lambda: not _open(gateway), "the second's stop, and the end of every leg")
+    assert (gateway.stop(running), gateway.held()) == (Exit.OK, 0)
+    assert len(gateway.changes()) == 3
+    assert "BALANCE-DRIFT" not in gateway.log.read_text()
+
+
+def waiting(gateway: Gateway) -> Any:
+    """A run whose second entry waits: the person who is asked before the exit takes a while."""
+    running = protected(gateway, params=AGAIN, more=CLEARS)
+    gateway.ask(slowly=True)
+    gateway.move("60150")
+    gateway.wait(lambda: ("exit", "INTENDED") in gateway.states(), "the exit, on its way")
+    return running
+
+
+def ended(gateway: Gateway) -> list[tuple[str, str]]:
+    return sorted([*FIRST, ("exit", "FILLED")])
+
+
+def test_a_kill_meanwhile_ends_the_wait_and_what_was_there_stands(gateway: Gateway) -> None:
+    running = waiting(gateway)
+    (gateway.folder / "state" / "KILL").touch()
+    gateway.wait(lambda: "gate refused" in gateway.log.read_text(), "the entry's refusal")
+    assert "KILL_SWITCH" in gateway.log.read_text()
+    gateway.ask(slowly=False)
+    gateway.wait(lambda: ("exit", "REFUSED") in gateway.states(), "the exit, not sent either")
+    assert (gateway.held(), gateway.open()) == (D("0.05"), LEGS)
+    gateway.stop(running)
+    assert len(gateway.changes()) == 1
+
+
+def test_a_stop_meanwhile_ends_the_wait(gateway: Gateway) -> None:
+    running = waiting(gateway)
+    running.send_signal(signal.SIGTERM)
+    gateway.wait(lambda: "the run is being stopped" in gateway.log.read_text(), "the refusal")
+    gateway.ask(slowly=False)
+    assert gateway.stop(running) == Exit.OK
+    assert (gateway.states(), gateway.held()) == (ended(gateway), 0)
+
+
+def test_after_a_kill_meanwhile_the_next_start_says_what_was_never_sent(gateway: Gateway) -> None:
+    gateway.kill(waiting(gateway))
+    gateway.ask(slowly=False)
+    running = gateway.start(params=", opens = false", more=CLEARS)
+    gateway.wait(lambda: "ENTRY-UNSENT" in gateway.log.read_text(), "what was never sent")
+    gateway.wait(lambda: ("exit", "REFUSED") in gateway.states(), "the exit's absence")
+    assert (gateway.held(), gateway.open()) == (D("0.05"), LEGS)
+    gateway.stop(running)
+    told = gateway.log.read_text().count("ENTRY-UNSENT")
+    running = gateway.start(params=", opens = false", more=CLEARS)
+    gateway.wait(lambda: gateway.log.read_text().count("two live") == 3, "the third run")
+    gateway.stop(running)
+    assert gateway.log.read_text().count("ENTRY-UNSENT") == told, "told once"
+
+
+def test_an_exit_that_is_refused_is_the_entrys_refusal(gateway: Gateway) -> None:
+    running = protected(gateway, params=AGAIN, more=CLEARS)
+    (gateway.folder / "person.py.away").touch()
+    gateway.move("60150")
+    gateway.wait(lambda: "CLEARS_HELD" in gateway.log.read_text(), "the entry's refusal")
+    assert "MUDAWYL-PROVIDER" in gateway.log.read_text()
+    assert gateway.states() == sorted([*HELD, ("exit", "REFUSED")])
+    assert (gateway.held(), gateway.open()) == (D("0.05"), LEGS)
+    gateway.stop(running)
     assert len(gateway.changes()) == 1
 
 
