@@ -64,6 +64,9 @@ class Owner(Protocol):
     def is_counted(self, leg: Leg) -> bool:
         """Whether all that the order has filled is in `position`, which may hear of it later."""
 
+    def is_heard(self, leg: Leg) -> bool:
+        """Whether an order that is over is none that the gate counts: it may hear of it later."""
+
     def leaving(self, instrument: str, side: Side, exits: frozenset[str]) -> Decimal:
         """What live reduce-only and market orders of `side` take, those of `exits` not counted."""
 
@@ -205,6 +208,8 @@ class Brackets:
             tries.count = tries.not_before_ns = 0
         step = self._next(bracket, entry, exits, held, grid)
         if isinstance(step, Place):
+            if not all(self._owner.is_heard(leg) for leg in exits if leg.is_over):
+                return False  # the gate would refuse it; what it is to hear brings the next look
             return self._place(bracket, exits, step, tries)
         if isinstance(step, Cancel):
             self._cancel(bracket.instrument, step.client_order_ids)

@@ -157,6 +157,9 @@ class BracketView:
         live = self._gate.ledger.live.get(leg.client_order_id)
         return live is None or live.filled >= leg.filled
 
+    def is_heard(self, leg: Leg) -> bool:
+        return leg.client_order_id not in self._gate.ledger.live
+
     def leaving(self, instrument: str, side: Side, exits: frozenset[str]) -> Decimal:
         total = Decimal(0)
         for order in self._gate.ledger.live.values():

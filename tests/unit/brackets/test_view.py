@@ -36,6 +36,17 @@ def test_what_else_is_on_its_way_out() -> None:
     assert view.leaving(BTC, Side.SELL, frozenset({"X"})) == D("0.5")
 
 
+def test_an_exit_is_heard_of_once_the_gate_counts_it_no_more() -> None:
+    gate = RiskGate(Risk())
+    view = BracketView("S-001", gate, View(gate), {})
+    gate.approve(order("105", client_order_id="X", side=Side.SELL, reduce_only=True), NOW)
+    leg = view.approved_leg("X", "")
+    assert leg is not None
+    assert not view.is_heard(leg)
+    gate.closed("X")
+    assert view.is_heard(leg)
+
+
 def test_position_is_the_strategys_own() -> None:
     gate = RiskGate(Risk())
     view = BracketView("S-001", gate, View(gate), {})

@@ -215,6 +215,7 @@ class Venue:
         self.orders: dict[str, Leg] = {"E": entry("0", over=False)}
         self.at = D(100)
         self.refuses = False
+        self.unheard: set[str] = set()
         self.asked: list[str] = []
         self.cancels: list[str] = []
 
@@ -239,6 +240,9 @@ class Venue:
 
     def is_counted(self, leg: Leg) -> bool:
         return True
+
+    def is_heard(self, leg: Leg) -> bool:
+        return leg.client_order_id not in self.unheard
 
     def leaving(self, instrument: str, side: Side, exits: frozenset[str]) -> Decimal:
         return D(0)
@@ -336,6 +340,24 @@ def test_target_that_follows_a_cancelled_stop_need_not_wait() -> None:
     venue.change(venue.asked[-1], is_over=True)
     brackets.look()
     assert [venue.orders[name].kind for name in venue.asked] == [Kind.STOP_LIMIT, Kind.LIMIT]
+
+
+def test_target_goes_out_with_the_word_that_its_stop_is_over_and_is_not_asked_for_before() -> None:
+    """The journal knows it a moment before the gate, which would refuse the target."""
+    venue = Venue()
+    brackets = keeper(venue)
+    venue.orders["E"] = entry()
+    brackets.look()
+    (stop_id,) = venue.asked
+    venue.at = D(105)
+    brackets.look()
+    venue.change(stop_id, is_over=True)
+    venue.unheard = {stop_id}
+    brackets.look()
+    assert (venue.asked, venue.cancels) == ([stop_id], [stop_id])
+    venue.unheard = set()
+    brackets.look()
+    assert venue.orders[venue.asked[1]].price == LONG.target
 
 
 def test_exits_that_came_to_nothing_are_forgotten_at_last() -> None:
