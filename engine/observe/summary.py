@@ -152,9 +152,9 @@ def mark_price(cache: Any, instrument_id: InstrumentId) -> Decimal | None:
     return None if trade is None else trade.price.as_decimal()
 
 
-def mark_source(cache: Any, instrument_id: InstrumentId) -> str:
-    """What `mark_price` takes its price from."""
-    if cache.top_of_book(instrument_id) is not None:
+def mark_source(cache: Any, instrument_id: InstrumentId, *, had_book: bool = False) -> str:
+    """What `mark_price` takes its price from. `had_book`: until the run closed its own streams."""
+    if had_book or cache.top_of_book(instrument_id) is not None:
         return "mid of the book"
     quote = cache.quote(instrument_id)
     if quote is not None:

@@ -149,6 +149,14 @@ class Marks:
         }
 
     @property
+    def with_book(self) -> frozenset[str]:
+        """Instruments that had a book until the run began to end."""
+        tops = self.samples
+        return frozenset(
+            name for name in self.by_book if name in tops and not tops[name][-1].is_hole
+        )
+
+    @property
     def next_due_ns(self) -> int | None:
         return min((due[0][0] for due in self._due.values() if due), default=None)
 

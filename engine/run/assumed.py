@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,9 @@ def assumptions(
     data: Data | None = None,
     simulated: bool = True,
     latency: Latency | None = None,
+    with_book: Collection[str] = (),
 ) -> Assumptions:
-    """Of a run over the instruments in `cache`.
+    """Of a run over the instruments in `cache`; those `with_book` had one until its stop began.
 
     `fees_from` is where rates come from that the config does not tell: "recorded" or "venue". A
     run that is not `simulated` executes at its venues: they charge what they charge.
@@ -58,7 +59,7 @@ def assumptions(
         execution=execution,
         fees=fees,
         marks={
-            name: mark_source(cache, one)
+            name: mark_source(cache, one, had_book=name in with_book)
             for name, one in ids.items()
             if cache.instrument(one) is not None
         },

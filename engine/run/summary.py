@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -41,6 +41,7 @@ def summed_up(
     used: Sequence[StrategyUsed],
     data: Data | None = None,
     latency: Latency | None = None,
+    with_book: Collection[str] = (),
     **more: Any,
 ) -> RunSummary:
     """The one place where a RunSummary is filled; `end` is exit code and outcome.
@@ -60,6 +61,7 @@ def summed_up(
             data=data,
             simulated=traits.is_simulated,
             latency=latency,
+            with_book=with_book,
         )
         started = config.simulated.balances if traits.is_simulated else None
         paid = () if started is not None else loaded.paid
@@ -99,6 +101,7 @@ def sum_up(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> RunSummary:
         span_ns=span_ns,
         run_state=ended.run_state,
         used=ended.used,
+        with_book=ended.marks.with_book,
         events=_events(ended),
         wall_secs=ended.seconds,
         tick_to_order_ns=ended.status.tick_to_order.snapshot(),

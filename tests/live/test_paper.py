@@ -50,6 +50,7 @@ def test_equity_is_the_account_at_the_marks(desk: Desk, verb: str) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr[-3000:]
     told = summary(ended)
     (one,) = told["instruments"]
+    assert told["assumptions"]["marks"] == {one["instrument"]: "mid of the book"}
     mark = Decimal(one["mark"])
     worth = {name: Decimal(value) for name, value in told["equity"]["OCEANEX"]["USDT"].items()}
     assert worth["change"] == Decimal(one["net"])

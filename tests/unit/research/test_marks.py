@@ -90,11 +90,23 @@ def test_a_book_that_is_gone_leaves_a_hole_and_nothing_is_known_of_what_is_due_i
 def test_a_book_that_goes_with_its_run_is_no_hole() -> None:
     """The stop closes the stream, and what is kept of it is cleared."""
     marks = Marks()
+    marks.by_book.add(NAME)
     marks.told(NAME, top(10, 100))
     marks.is_ending = True
     marks.lost(NAME, SECOND_NS)
     marks.finish(2 * SECOND_NS)
     assert [one.ts for one in marks.samples[NAME]] == [10]
+    assert marks.with_book == {NAME}
+
+
+def test_a_book_that_went_before_is_none_of_the_end() -> None:
+    marks = Marks()
+    marks.by_book.add(NAME)
+    marks.told(NAME, top(10, 100))
+    marks.lost(NAME, SECOND_NS)
+    marks.is_ending = True
+    marks.finish(2 * SECOND_NS)
+    assert marks.with_book == frozenset()
 
 
 def test_a_hole_outlives_the_samples_that_are_dropped() -> None:
