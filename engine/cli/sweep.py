@@ -371,6 +371,7 @@ def _show(
     from fairlead.engine.research.sweep import best_first, rows_of
 
     ranked = best_first(trials, plan)
+    without = [one for one in trials if one.value is None and one.outcome.error is None]
     if as_json:
         rows = list(rows_of(trials, plan))
         best = ranked[0].number if ranked else None
@@ -385,15 +386,17 @@ def _show(
     table = Table(
         "trial", *(one.name for one in plan.params), plan.metric, "fills", *names, box=None
     )
-    any_ended = any(one.outcome.figures.get("ended") for one in ranked[:SHOWN])
+    shown = [*ranked, *without][:SHOWN]
+    any_ended = any(one.outcome.figures.get("ended") for one in shown)
     if any_ended:
         table.add_column("ended by its strategy")
-    for one in ranked[:SHOWN]:
+    for one in shown:
         given = (one.values[param.key] for param in plan.params)
         fills = str(one.outcome.figures["fills"])
         guess = [f"~{guesses[one.number][name]:,.6g}" for name in names]
         ended = [one.outcome.figures.get("ended") or "no"] if any_ended else []
-        table.add_row(str(one.number), *given, f"{one.value:,.6g}", fills, *guess, *ended)
+        value = "-" if one.value is None else f"{one.value:,.6g}"
+        table.add_row(str(one.number), *given, value, fills, *guess, *ended)
     console = result_console()
     console.print(table)
     failed = [one for one in trials if one.outcome.error]
@@ -401,7 +404,8 @@ def _show(
         typer.echo(f"trial {one.number} failed: {one.outcome.error}")
     if len(failed) > SHOWN:
         typer.echo(f"... and {len(failed) - SHOWN} more failed")
-    typer.echo(f"{len(trials)} trials, {len(failed)} failed")
+    told_without = f", {len(without)} without {plan.metric}" if without else ""
+    typer.echo(f"{len(trials)} trials, {len(failed)} failed{told_without}")
     for line in () if screen is None else screen_words(screen):
         typer.echo(line)
     for line in (f"study {told['study']}: {trials_words(told)} in all", *words(luck)):

@@ -145,4 +145,5 @@ def _step(at: Any, part: str | int) -> str | int:
     if part in ids:
         return ids.index(part)
     there = ", ".join(str(one) for one in ids if one is not None)
-    raise LookupError(f"a position below {len(at)}" + (f", or one of {there}" if there else ""))
+    places = f"[0] to [{len(at) - 1}], in brackets" if at else "no position: nothing is there"
+    raise LookupError(places + (f", or one of {there}" if there else ""))

@@ -34,9 +34,9 @@ def trials_words(told: Mapping[str, Any]) -> str:
 
 
 def luck_of(registry: Registry, trials: Sequence[Trial], plan: Plan) -> Luck:
-    """Of the best of a search: every trial of the study over the same time counts, whichever search
-    tried it."""
-    ranked = best_first(trials, plan)
+    """Of the best of a search, where one has a figure: every trial of the study over the same time
+    counts, whichever search tried it."""
+    ranked = best_first(trials, plan) or [one for one in trials if one.outcome.error is None]
     if not ranked:
         return luck(None, [])
     best = ranked[0].outcome
@@ -49,7 +49,7 @@ def luck_of(registry: Registry, trials: Sequence[Trial], plan: Plan) -> Luck:
             known.add(entry.key)
     ratios = _screened(registry, best.span_ns, code)
     alone = [ratio for key, ratio in ratios.items() if key not in known]
-    return luck(_curve(best, code), found, alone)
+    return luck(None if ranked[0].value is None else _curve(best, code), found, alone)
 
 
 def _screened(

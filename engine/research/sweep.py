@@ -29,6 +29,7 @@ SCREEN_FILE = "screened.json"  # figures of no trial
 FIRST = ("trial", "value", "error", "exit_code")  # columns
 TEXTS = frozenset({"error", "ended", "orders_digest", "inputs", "data"})
 ID_CHARS = 10
+AMOUNTS = frozenset({"net", "fees", "turnover"})  # of which a trial without any says nothing
 _OUTCOME = tuple(Outcome.__struct_fields__)
 
 
@@ -242,8 +243,14 @@ def rows_of(trials: Iterable[Trial], plan: Plan) -> Iterator[Row]:
             "value": one.value,
             "error": one.outcome.error,
             "exit_code": one.outcome.exit_code,
-            **{name: one.outcome.figures.get(name) for name in sorted(names)},
+            **{name: one.outcome.figures.get(name, _unsaid(one, name)) for name in sorted(names)},
         }
+
+
+def _unsaid(trial: Trial, name: str) -> str | None:
+    """An amount of which a trial says nothing: it had none of it, unless it failed."""
+    is_amount = name.partition(".")[0] in AMOUNTS
+    return "0" if is_amount and trial.outcome.error is None else None
 
 
 def parquet(rows: Sequence[Row]) -> bytes:

@@ -208,7 +208,8 @@ def outcome(result: RunResult, data: Prepared) -> Outcome:
         "denials": sum(summary.denials.values()),
         "rejections": summary.rejections,
     }
-    for name, amounts in (("net", summary.net), ("fees", summary.fees)):
+    none = dict.fromkeys(pnl, Decimal(0))
+    for name, amounts in (("net", summary.net or none), ("fees", summary.fees or none)):
         figures |= {f"{name}.{code}": format(value, "f") for code, value in amounts.items()}
     turnover: defaultdict[str, Decimal] = defaultdict(Decimal)
     for one in summary.instruments:

@@ -69,6 +69,7 @@ def test_a_notebook_sets_values_of_python() -> None:
         ("run.seed=1.5", "--set E-CFG-020 run.seed: expected a whole number"),
         ("strategies[9].params.fast=1", "--set strategies[9].params.fast E-CFG-014"),
         ("strategies.Nobody-1.id=A-1", "or one of Maker-001, Trend-002, Breakout-003"),
+        ("strategies.2.id=A-1", "expected [0] to [2], in brackets, or one of Maker-001, Trend-002"),
         ("name.first=1", "expected a table before first"),
         ("venues.oceanex.credentials.uid=q7Rv2mXw9TzK4LpN", "E-SEC-001"),
     ],

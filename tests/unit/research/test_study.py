@@ -26,7 +26,7 @@ from fairlead.engine.research.sweep import Sweep
 from fairlead.engine.research.trials import Registry
 from fairlead.engine.research.walk import duration_ns, spans, walk
 from fairlead.engine.run.config import load
-from fairlead.engine.run.trial import basis
+from fairlead.engine.run.trial import Trials, basis
 from tests.unit import backtest_kit as kit
 
 SECOND = 10**9
@@ -286,6 +286,36 @@ def test_luck_counts_every_search_of_the_study(tmp_path: Path) -> None:
             plan = Plan(params=(param_of(f"x.x={spec}", ()),))
             found = Sweep(registry, plan, "b", {}).run(Known())
         assert luck_of(registry, found, plan) == luck(curves[7], curves)
+
+
+def test_trials_without_a_figure_are_tried_all_the_same(tmp_path: Path) -> None:
+    """One that never traded has no ratio; it is counted, and shown."""
+
+    class Idle:
+        def run(self, tasks: Any) -> Iterator[tuple[Task, Outcome]]:
+            for task in tasks:
+                figures = {"ratio.USDT": None, "orders_digest": "none"}
+                yield task, Outcome(figures=figures, pnl={"USDT": [0.0] * 240}, span_ns=(1, 2))
+
+        def close(self) -> None: ...
+
+    plan = Plan(params=(param_of("x.x=1,2,3", ()),), metric="ratio")
+    with Registry(tmp_path / "s") as registry:
+        found = Sweep(registry, plan, "b", {}).run(Idle())
+        told = luck_of(registry, found, plan)
+    assert (told.tried, told.effective) == (3, 0)
+    assert next(iter(words(told))) == "3 trials over this time, 0 of them traded differently"
+
+
+def test_an_amount_that_a_trial_had_none_of_is_nought(config: LoadedConfig) -> None:
+    trials = Trials(Job(str(config.path), {"strategies[0].params.half_spread_bps": "9000"}))
+    try:
+        found = trials(Task(0, {}))
+    finally:
+        trials.close()
+    assert found.error is None
+    assert found.figures["fills"] == 0
+    assert found.figures["fees.USDT"] == "0"
 
 
 def test_what_the_workers_of_a_held_study_are_given(config: LoadedConfig, tmp_path: Path) -> None:
