@@ -187,6 +187,12 @@ def _holds_secrets(path: KeyPath) -> bool:
     )
 
 
+def folders_of(loaded: LoadedConfig) -> list[Path]:
+    """That runs write to: the state folder first."""
+    record = loaded.config.record
+    return [loaded.state_dir, *([] if record is None else [loaded.resolve(record.dir)])]
+
+
 def account_files(loaded: LoadedConfig, key: str, *, paper: bool = False) -> AccountFiles:
     """Of the venue `key` of the config; raises KeyError where it has none."""
     account = PAPER if paper else loaded.config.venues[key].account

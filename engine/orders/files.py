@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,6 +16,7 @@ from fairlead.engine.files import make_folder
 PAPER = "paper"  # stands for the account of a run that sends nothing to a venue
 JOURNAL = ".journal.sqlite"
 PROBE_BYTES = 64 * 1024
+DISK_LEAST_BYTES = 256 * 1024 * 1024  # of what a day of a recording takes, and a journal
 
 
 class AccountFiles(msgspec.Struct, frozen=True):
@@ -80,13 +84,44 @@ def require_writable(
 
 
 def unwritable(folder: Path) -> str | None:
-    """Why the folder, or the nearest one above it that is there, takes no file; the probe has no
-    name there."""
+    """Why the folder, or the nearest one above it that is there, takes no file; the probe, of more
+    than a journal needs for an order, has no name there."""
     there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
     try:
         with tempfile.TemporaryFile(dir=there) as probe:
-            probe.write(b"\0")
+            probe.write(bytes(PROBE_BYTES))
             probe.flush()
     except OSError as error:
         return f"{there}: {error.strerror}"
     return None
+
+
+class Room(msgspec.Struct, frozen=True):
+    """On the disk of `folder`, for this user; `there` is the nearest folder that exists."""
+
+    folder: Path
+    there: Path
+    free_bytes: int
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong where little is left."""
+        if self.free_bytes >= DISK_LEAST_BYTES:
+            return None
+        return (
+            f"{self.free_bytes / 1e6:.0f} MB are free for {self.folder}; a journal that can't be "
+            f"written ends its run, {DISK_LEAST_BYTES / 1e6:.0f} MB are the least"
+        )
+
+
+def rooms(folders: Iterable[Path]) -> Iterator[Room]:
+    """Of each disk once. Raises OSError."""
+    seen = set()
+    for folder in folders:
+        there = next((one for one in (folder, *folder.parents) if one.exists()), None)
+        if there is None:
+            continue
+        disk = os.stat(there).st_dev
+        if disk not in seen:
+            seen.add(disk)
+            yield Room(folder, there, shutil.disk_usage(there).free)

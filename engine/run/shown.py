@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.adapters.base.ratelimit import RateLimiter
 from fairlead.adapters.base.runtime import VenueRuntime
-from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.loaded import LoadedConfig, folders_of
 from fairlead.engine.config.people import People
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.kill.state import KillState
 from fairlead.engine.observe.assumptions import versions
 from fairlead.engine.observe.page.announced import Announced
+from fairlead.engine.observe.page.disks import DiskWatch
 from fairlead.engine.observe.page.sign import Signing
 from fairlead.engine.observe.page.sources import Sources
 from fairlead.engine.research.places import RUN_FILE, RUNS
@@ -81,6 +82,7 @@ class Shown:
             now_ns=time.time_ns,
         )
         self._announced = Announced(loaded, mode, accounts_in(loaded, mode))
+        self._disks = sources.disks = DiskWatch(folders_of(loaded))
         self._signing = Signing(sources)
         self._tasks.append(self._signing.run)
         self._show(people, f"{loaded.config.name} {mode}")
@@ -128,11 +130,13 @@ class Shown:
             self._announced.tell("" if self._page is None else self._page.address)
         except OSError as error:  # who asks from a shell finds it by its accounts, and reads files
             logger.warning("where the run is can't be written down: %s", error)
+        self._disks.start()
         self._running = [asyncio.ensure_future(task()) for task in self._tasks]
 
     async def stop(self) -> None:
         """Never raises."""
         self._announced.withdraw()
+        self._disks.stop()
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

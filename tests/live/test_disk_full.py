@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.desk import QUICK, Desk
-from tests.support.processes import PATIENCE_SECS, wait_for
+from tests.support.processes import PATIENCE_SECS, command, wait_for
 
 DISK = "4m"
 
@@ -55,6 +56,41 @@ def test_the_journal_s_disk(desk: Desk, disk: Path) -> None:
     assert re.search(rf"journal oceanex +│ {desk.journal}", unwrapped), "the summary names the file"
     resting = {order for order in desk.open_orders()}
     assert not resting or "LEFT-OPEN" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["live", "paper"])
+@pytest.mark.parametrize("page", ["", '[observe]\npage = "127.0.0.1:0"\n'])
+def test_a_run_that_sends_nothing_says_so_at_once(
+    desk: Desk, disk: Path, verb: str, page: str
+) -> None:
+    """What it holds to be a stop could not be sent any more."""
+
+    def status(*more: str) -> tuple[int, dict[str, str]]:
+        done = command("status", str(config), "--json", *more)
+        wrong = json.loads(done.stdout)["wrong"]
+        return done.returncode, {one["code"]: one["text"] for one in wrong}
+
+    def is_up() -> bool:
+        code, wrong = status()
+        return code == 0 and list(wrong) == ["DISK"]
+
+    config = desk.config("nothing", more=QUICK + '[run]\nstate_dir = "disk/state"\n' + page)
+    process = desk.start(verb, config)
+    wait_for(is_up, "the run to be up, on a disk with less than doctor wants")
+    fill(disk)
+    os.truncate(disk / "filled", (disk / "filled").stat().st_size - 32 * 1024)  # no run ends yet
+    time.sleep(2.5)  # two looks, and the next sign
+    doctor = json.loads(command("doctor", str(config), "--offline", "--json").stdout)
+    found = [one for each in doctor["checks"] for one in each["troubles"]]
+    (text,) = [one["text"] for one in found if one["code"] == "STATE-UNWRITABLE"]
+    assert text.endswith("No space left on device")
+    for more in ((), ("--files",)):
+        code, wrong = status(*more)
+        assert (code, wrong.get("STATE-UNWRITABLE")) == (1, text), wrong
+    (disk / "filled").unlink()
+    wait_for(is_up, "room again")
+    assert desk.stop(process) == 0, desk.log.read_text()[-3000:]
 
 
 @pytest.mark.parametrize(("verb", "code"), [("live", 0), ("paper", 0), ("record", 1)])

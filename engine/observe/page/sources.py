@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fairlead.engine.guard.run_state import RunState
     from fairlead.engine.kill.state import KillState
     from fairlead.engine.observe.deliveries import Delivery
+    from fairlead.engine.observe.page.disks import DiskWatch
     from fairlead.engine.observe.page.told import BudgetTold, RunTold
     from fairlead.engine.risk.gate import RiskGate
     from fairlead.engine.status import RunStatus
@@ -92,6 +93,7 @@ class Sources:
         self.cache: Any = None
         self.alerts: Alerts | None = None
         self.loop_lag_ns = 0  # the last that was measured
+        self.disks: DiskWatch | None = None  # while they are looked at
         self.bare: dict[str, BareLook] = {}  # by venue
 
     @property

@@ -27,6 +27,7 @@ def wrong_of(sources: Sources, now_ns: int, losses: list[LossTold], unknown: int
     """Empty: all is well."""
     found = [
         *_stops(sources),
+        *(() if sources.disks is None else sources.disks.wrong),
         *_flattened(sources),
         *_bare(sources),
         *_orders(sources, unknown),

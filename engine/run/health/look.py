@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from fairlead.engine.config.loaded import folders_of
 from fairlead.engine.config.problems import ConfigError
 from fairlead.engine.errors import Exit
 from fairlead.engine.run.at_rest import AtRest
@@ -30,7 +31,7 @@ def look(config: Path | None, *, asks: bool, tell: Callable[[str], None]) -> Ite
                 )
                 for one in error.problems
             ]
-    yield from machine.look([] if loaded is None else state.folders_of(loaded))
+    yield from machine.look([] if loaded is None else folders_of(loaded))
     tell("trying NautilusTrader")
     yield kernel.look()
     if config is not None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import resource
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
+from fairlead.engine.orders.files import rooms
 from fairlead.engine.processes import FILES_LEAST, FILES_MOST
 from fairlead.engine.run.health.found import Check, Trouble, check
 
 DISTRIBUTION = "fairlead"
-DISK_LEAST_BYTES = 256 * 1024 * 1024  # of what a day of a recording takes, and a journal
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*(?:\[[^]]*\])?\s*([^;]*)(?:;(.*))?")
 _PIN = re.compile(r"\s*(==|>=|<)\s*([0-9][0-9A-Za-z.+!-]*)\s*")
 _PARTS = re.compile(r"(\d+(?:\.\d+)*)(.*)")
@@ -110,23 +108,14 @@ def _files() -> Check:
 
 def _disks(folders: Iterable[Path]) -> Check:
     """Free for this user, of each disk once."""
-    troubles, seen, told = [], set(), []
-    for folder in folders:
-        there = next((one for one in (folder, *folder.parents) if one.exists()), None)
-        if there is None:
-            continue
-        disk = os.stat(there).st_dev
-        if disk in seen:
-            continue
-        seen.add(disk)
-        free = shutil.disk_usage(there).free
-        told.append(f"{free / 1e9:.1f} GB free for {there}")
-        if free < DISK_LEAST_BYTES:
+    troubles, told = [], []
+    for room in rooms(folders):
+        told.append(f"{room.free_bytes / 1e9:.1f} GB free for {room.there}")
+        if (problem := room.problem) is not None:
             troubles.append(
                 Trouble(
                     code="DISK",
-                    text=f"{free / 1e6:.0f} MB are free for {folder}; a journal that can't be "
-                    f"written ends its run, {DISK_LEAST_BYTES / 1e6:.0f} MB are the least",
+                    text=problem,
                     remedy="free the disk (`fairlead runs rm --but-last 20`, old recordings), or "
                     "name a folder on another one in the config",
                 )

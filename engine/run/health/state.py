@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.loaded import LoadedConfig, folders_of
 from fairlead.engine.errors import Exit, clear_command
 from fairlead.engine.observe.page.announced import UP
 from fairlead.engine.observe.page.sign import SIGN
@@ -33,12 +33,6 @@ PRIVATE = (
 )
 WHOLE_BYTES_MAX = 256 * 1024 * 1024  # of a journal whose every checksum is read
 OTHERS_READ, OTHERS_WRITE = 0o077, 0o022
-
-
-def folders_of(loaded: LoadedConfig) -> list[Path]:
-    """That runs write to."""
-    record = loaded.config.record
-    return [loaded.state_dir, *([] if record is None else [loaded.resolve(record.dir)])]
 
 
 def look(loaded: LoadedConfig, files: AtRest) -> Iterator[Check]:
