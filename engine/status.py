@@ -52,6 +52,8 @@ class StreamStatus(msgspec.Struct, kw_only=True):
     """One supervised connection, over all its reconnects."""
 
     name: str
+    is_account: bool = False  # its orders and balances: nothing comes while nothing happens
+    close_secs: float = 0.0  # without a frame, after which its connection is given up
     state: StreamState = StreamState.IDLE
     connected_since_ns: int = 0
     last_frame_ns: int = 0

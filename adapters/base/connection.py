@@ -425,6 +425,7 @@ class StreamSupervisor:
         while True:
             # Read anew each time: a venue's greeting may change them.
             ping_secs, close_secs = protocol.idle_ping_secs, protocol.idle_close_secs
+            self.status.close_secs = close_secs
             quiet_since = max(min(self._last_received, self._last_sent), last_ping)
             due = min(quiet_since + ping_secs, self._last_received + close_secs)
             await asyncio.sleep(min(max(due - loop.time(), 0.001), _KEEP_ALIVE_SECS))

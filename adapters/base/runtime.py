@@ -139,9 +139,10 @@ class VenueRuntime:
         on_state: Callable[[StreamState, str], None] | None = None,
     ) -> StreamSupervisor:
         """A supervisor for one stream of this venue, not started; `kind` is `public`, `private`."""
-        name = f"{self.adapter.venue}/{kind}"
+        status = self.status.stream(f"{self.adapter.venue}/{kind}")
+        status.is_account = kind == "private"
         return StreamSupervisor(
-            status=self.status.stream(name),
+            status=status,
             protocol=protocol,
             transport=self.ws,
             on_item=on_item,

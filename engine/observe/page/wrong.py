@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fairlead.engine.kill.bare import Bare, BareLook
 from fairlead.engine.observe.page.told import LossTold, Wrong
 from fairlead.engine.orders.journal_reads import JournalError
-from fairlead.engine.status import BookState, StreamState
+from fairlead.engine.status import BookState, StreamState, StreamStatus
 
 if TYPE_CHECKING:
     from fairlead.engine.observe.page.sources import Sources
@@ -152,13 +152,20 @@ def _streams(sources: Sources, now_ns: int) -> Iterator[Wrong]:
         if stream.state is not StreamState.CONNECTED:
             told = f": {stream.last_error}" if stream.last_error else ""
             yield _bad("STREAM", f"{name} is {stream.state}{told}", name)
-        elif stream.last_frame_ns and now_ns - stream.last_frame_ns > STREAM_SILENT_NS:
+        elif stream.last_frame_ns and now_ns - stream.last_frame_ns > _silent_ns(stream):
             secs = (now_ns - stream.last_frame_ns) // SECOND_NS
             yield _look("STREAM", f"{name} has told nothing for {secs} s", name)
     for name, book in sources.status.books.items():
         if book.state is not BookState.VALID:
             text = f"the book of {name} is {book.state}: no order is checked by it"
             yield _look("BOOK", text, name)
+
+
+def _silent_ns(stream: StreamStatus) -> int:
+    """From there on silence is worth a word: an account's stream may be quiet for as long as its
+    venue's adapter lets it."""
+    own_ns = round(stream.close_secs * SECOND_NS) if stream.is_account else 0
+    return max(STREAM_SILENT_NS, own_ns)
 
 
 def _clocks(sources: Sources) -> Iterator[Wrong]:

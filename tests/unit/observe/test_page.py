@@ -239,6 +239,26 @@ def test_all_is_well_until_something_is_not(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
+    ("is_account", "close_secs", "quiet_secs", "is_told"),
+    [
+        (True, 600.0, 599, False),  # PiexGo's, and dialect A of Zerocap
+        (True, 600.0, 601, True),
+        (True, 15.0, 59, False),
+        (True, 15.0, 61, True),
+        (False, 86_400.0, 61, True),
+    ],
+)
+def test_an_account_s_stream_may_be_quiet_as_long_as_its_adapter_lets_it(
+    run: Run, is_account: bool, close_secs: float, quiet_secs: int, is_told: bool
+) -> None:
+    stream = run.status.stream("TEST/private")
+    stream.is_account, stream.close_secs = is_account, close_secs
+    stream.state, stream.last_frame_ns = StreamState.CONNECTED, run.now_ns
+    run.now_ns += quiet_secs * wrong.SECOND_NS
+    assert codes(run) == ([("look", "STREAM")] if is_told else [])
+
+
+@pytest.mark.parametrize(
     ("scope", "covers"),
     [
         (ALL, True),

@@ -107,6 +107,7 @@ async def test_feeds_are_subscribed_after_the_greeting_and_data_flows(
     assert watched.status.frames == 3  # greeting, snapshot, trade
     assert watched.status.bytes > 0
     assert watched.status.last_frame_ns >= watched.status.connected_since_ns > 0
+    assert watched.status.close_secs == watched.stream.protocol.idle_close_secs
 
 
 async def test_unsubscribe_is_sent_once(
