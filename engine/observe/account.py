@@ -28,9 +28,10 @@ UNIT_DECIMALS = 18  # of an inverse contract's worth, a periodic decimal: its su
 
 
 class InstrumentSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One instrument's trading. Money is in `quote`, positions in base units.
+    """One instrument's trading. Money is in `quote`, positions in base units, or in contracts.
 
-    `quote` is the currency it settles in: of an inverse contract its base.
+    `quote` is the currency it settles in: of an inverse contract its base. `contract` is what one
+    contract is, `0.01 BTC` or `100 USD`, where positions count those; else empty.
 
     `opening_position` was held at the start and `opening_cost` is what it cost by the journal
     (signed, at its average price); `position` is held at the end, and `unrealized` is of that.
@@ -59,6 +60,17 @@ class InstrumentSummary(msgspec.Struct, frozen=True, kw_only=True):
     fees_value: Decimal
     net: Decimal
     fees_unvalued: dict[str, Decimal] = {}
+    contract: str = ""
+
+    @property
+    def is_inverse(self) -> bool:
+        """Whether it settles in its base."""
+        return self.quote == self.base
+
+    @property
+    def unit(self) -> str:
+        """What quantities and positions count."""
+        return f"contracts of {self.contract}" if self.contract else self.base
 
 
 class StrategySummary(InstrumentSummary, frozen=True, kw_only=True):
@@ -89,6 +101,7 @@ class Account:
         self._multiplier: Decimal = instrument.multiplier.as_decimal()
         self.is_inverse: bool = instrument.is_inverse
         self._is_contract = getattr(instrument, "settlement_currency", None) is not None
+        self.contract = self._contract_of()
         self.fills = 0
         self.bought = self.sold = self.turnover = ZERO
         self.position = self.position_max = ZERO
@@ -97,6 +110,13 @@ class Account:
         self.cash = ZERO  # quote currency in and out, without fees
         self.fees_value = ZERO
         self.fees_unvalued: dict[str, Decimal] = {}
+
+    def _contract_of(self) -> str:
+        """Empty: quantities are base units."""
+        if not self._is_contract or (not self.is_inverse and self._multiplier == 1):
+            return ""
+        of = self.instrument.quote_currency.code if self.is_inverse else self.base
+        return f"{self._multiplier.normalize():f} {of}"
 
     def unit(self, price: Decimal) -> Decimal:
         """What a long base unit is worth in quote currency, up to a constant: its changes count."""
@@ -221,6 +241,7 @@ class Account:
             fees_value=self.fees_value,
             net=gross - self.fees_value,
             fees_unvalued=dict(self.fees_unvalued),
+            contract=self.contract,
         )
 
 

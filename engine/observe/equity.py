@@ -35,7 +35,8 @@ class Equity(msgspec.Struct, frozen=True, kw_only=True):
     profit and loss, which is measured from that cost, is `change` - `crossed` + `taken_over`.
 
     A simulated account starts with what the config says. Its balances are rounded with each fill,
-    `change` is exact: `end` is `start` + `change` + `rounding`.
+    `change` is exact: `end` is `start` + `change` + `rounding`. NautilusTrader's own balance is not
+    used where an inverse contract settles in the currency: it takes the arithmetic mean of entries.
     """
 
     start: Decimal
@@ -93,7 +94,11 @@ def equity(
             more = crossed(quote, marks, ones, others)
             if end is not None and more is not None:
                 most = _most_rounded(quote, marks, ones, others)
-                found[venue][quote] = _equity(ones, end, more, first, most)
+                worth = _equity(ones, end, more, first, most)
+                if first is not None and is_margin and _settles_inverse(quote, mine):
+                    end = first + worth.change
+                    worth = msgspec.structs.replace(worth, start=first, end=end, rounding=ZERO)
+                found[venue][quote] = worth
     return found
 
 
@@ -168,6 +173,10 @@ def _most_rounded(
     return ROUNDINGS * fills
 
 
+def _settles_inverse(quote: str, ones: Iterable[InstrumentSummary]) -> bool:
+    return any(one.is_inverse and one.quote == quote for one in ones)
+
+
 def _rounded(code: str) -> Decimal:
     """What a balance is kept in: cents, or the smallest of a coin."""
     return Decimal(1).scaleb(-currency(code).precision)
@@ -180,12 +189,16 @@ def _open_worth(
     totals: Mapping[str, Decimal],
 ) -> Decimal:
     """A margin account's balance, which has what each of the positions realized."""
+    return totals.get(quote, ZERO) + _open_gain(quote, venue, parts)
+
+
+def _open_gain(quote: str, venue: str, parts: Iterable[InstrumentSummary]) -> Decimal:
     mine = [
         one.unrealized
         for one in parts
         if one.quote == quote and one.instrument.rpartition(".")[2] == venue
     ]
-    return totals.get(quote, ZERO) + sum(mine, ZERO)
+    return sum(mine, ZERO)
 
 
 def _worth(
@@ -202,11 +215,17 @@ def _worth(
 
 
 def balance_changes(
-    cache: Any, venues: Iterable[str], started: Iterable[str]
+    cache: Any,
+    venues: Iterable[str],
+    started: Iterable[str],
+    parts: Sequence[InstrumentSummary],
+    worth: Mapping[str, Mapping[str, Equity]],
 ) -> dict[str, dict[str, Decimal]]:
     """Change of each balance of simulated accounts, by venue: the PnL must agree with it.
 
-    `started` are the balances of the config, with which each account begins.
+    `started` are the balances of the config, with which each account begins. Where an inverse
+    contract settles in one, it is what its `worth` changed without what is open (`parts`, of each
+    strategy).
     """
     before = _sums(started)
     changes = {}
@@ -215,6 +234,11 @@ def balance_changes(
         if account is not None:
             totals = _totals(account)
             changes[venue] = {name: total - before[name] for name, total in totals.items()}
+            mine = [one for one in parts if one.instrument.rpartition(".")[2] == venue]
+            for quote, one in worth.get(venue, {}).items():
+                if account.account_type == AccountType.MARGIN and _settles_inverse(quote, mine):
+                    settled = one.change - _open_gain(quote, venue, mine)
+                    changes[venue][quote] = settled.quantize(_rounded(quote))
     return changes
 
 

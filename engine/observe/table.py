@@ -128,7 +128,7 @@ def _utc(ns: int) -> str:
 
 
 def _instrument_rows(name: str, one: InstrumentSummary, *, brief: bool) -> list[tuple[str, str]]:
-    held = f"{_exact(one.position)} {one.base}"
+    held = f"{_exact(one.position)} {one.unit}"
     told = "" if brief else f" (marked at {shown(one.mark)})"
     if one.opening_position:
         held = f"{_exact(one.opening_position)} at the start, {held} at the end"
@@ -143,7 +143,7 @@ def _instrument_rows(name: str, one: InstrumentSummary, *, brief: bool) -> list[
         (
             f"{name} turnover",
             f"{shown(one.turnover)} {one.quote} "
-            f"(bought {shown(one.bought)}, sold {shown(one.sold)} {one.base})",
+            f"(bought {shown(one.bought)}, sold {shown(one.sold)} {one.unit})",
         ),
         (
             f"{name} position",
@@ -185,7 +185,7 @@ def _parts(summary: RunSummary) -> Iterator[str]:
             fills = f"positions{of} that a kill set off against one another"
         yield (
             f"{one.strategy}: {shown(one.net, signed=True)} {one.quote} "
-            f"({fills}, holds {_exact(one.position)} {one.base})"
+            f"({fills}, holds {_exact(one.position)} {one.unit})"
         )
     yield from (f"{name}: no fills" for name in idle if name not in traded)
 

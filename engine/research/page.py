@@ -334,6 +334,12 @@ def _mark_out(found: dict[str, Any]) -> str:
     return f"{_mean(found)} ({found['count']}{unknown})"
 
 
+def unit_of(one: dict[str, Any]) -> str:
+    """What a summary's row counts positions in; older runs tell no contract."""
+    contract = one.get("contract")
+    return f"contracts of {contract}" if contract else str(one["base"])
+
+
 def _has_mark_outs(told: dict[str, Any]) -> bool:
     return any(
         value["count"] for one in told["execution"] for value in one["mark_outs"]["all"].values()
@@ -348,7 +354,7 @@ def _times(page: Page, told: dict[str, Any]) -> None:
                 f"{one['strategy']}, {one['instrument'].rpartition('.')[0]}",
                 _money(float(one["net"]), one["quote"]),
                 *(number(float(one[name])) for name in ("realized", "unrealized", "fees_value")),
-                f"{number(float(one['position']))} {escape(one['base'])}",
+                f"{number(float(one['position']))} {escape(unit_of(one))}",
             ]
             for one in told["strategies"]
         ],

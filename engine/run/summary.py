@@ -67,7 +67,7 @@ def summed_up(
         paid = () if started is not None else loaded.paid
         worth = equity(cache, venues, traded.instruments, traded.strategies, started, paid)
         if started is not None:
-            moved = balance_changes(cache, venues, started)
+            moved = balance_changes(cache, venues, started, traded.strategies, worth)
     return RunSummary(
         name=config.name,
         mode=mode,

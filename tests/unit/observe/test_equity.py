@@ -11,7 +11,7 @@ import pytest
 from nautilus_trader.model import AccountType, Currency
 
 from fairlead.engine.observe.account import InstrumentSummary
-from fairlead.engine.observe.equity import equity
+from fairlead.engine.observe.equity import balance_changes, equity
 
 D = Decimal
 
@@ -112,3 +112,16 @@ def test_more_than_cents_is_no_rounding() -> None:
     whole = traded("0", "0", "-809.097", quote="AUD")
     worth = equity(account, ["TEST"], [whole], [], ["100000 AUD"])["TEST"]["AUD"]
     assert (worth.start, worth.rounding) == (D("100000.047"), D(0))
+
+
+def test_an_inverse_contract_counts_by_its_fills_and_not_by_the_kernels_balance() -> None:
+    """NautilusTrader's balance lost 0.0946 BTC where 0.0939 were; with 0.01 that is open."""
+    one = traded("0", "0.01", "-0.0838", quote="BTC")
+    book = cache(AccountType.MARGIN, BTC="1.9054")
+    started = ["2 BTC"]
+    found = equity(book, ["TEST"], [one], [one], started)
+    worth = found["TEST"]["BTC"]
+    assert (worth.start, worth.end) == (2, D("1.9162"))
+    assert (worth.change, worth.rounding) == (D("-0.0838"), 0)
+    moved = balance_changes(book, ["TEST"], started, [one], found)
+    assert moved == {"TEST": {"BTC": D("-0.09380000")}}

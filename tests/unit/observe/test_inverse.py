@@ -11,7 +11,7 @@ import pytest
 
 from fairlead.engine.observe.account import Account, Books
 from fairlead.engine.observe.summary import unvalued
-from fairlead.engine.research import numbers
+from fairlead.engine.research import numbers, page
 from fairlead.engine.research.marks import Marks, Top
 from fairlead.engine.research.tables import Traded, tables
 from tests.unit.backtest_kit import perpetual
@@ -59,6 +59,24 @@ def test_a_round_trip_is_reckoned_in_the_coin() -> None:
     assert abs(told.turnover - 1500 * (1 / D("102500.44") + 1 / D("102500.32"))) < NEAR
     assert not told.position
     assert not told.unrealized
+
+
+@pytest.mark.parametrize(
+    ("is_inverse", "multiplier", "unit"),
+    [
+        (True, "100", "contracts of 100 USD"),
+        (True, "1", "contracts of 1 USD"),
+        (False, "0.010", "contracts of 0.01 BTC"),
+        (False, "1", "BTC"),
+    ],
+)
+def test_contracts_are_not_told_as_coins(is_inverse: bool, multiplier: str, unit: str) -> None:
+    contract = coin()
+    contract.is_inverse = is_inverse
+    contract.multiplier = SimpleNamespace(as_decimal=lambda: D(multiplier))
+    told = Account(contract).summary(None)
+    assert told.unit == unit
+    assert page.unit_of(msgspec.to_builtins(told)) == unit
 
 
 def test_a_short_wins_what_its_contracts_are_worth_more() -> None:
