@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from decimal import Decimal
@@ -196,6 +197,7 @@ class MarksActor(DataActor):
     _clock: Any = None
     _prices: Any = None  # the cache
     _alarms: set[int]
+    _edges: deque[int]  # ends of parts that are to come
 
     def watch(self, marks: Marks, instruments: Iterable[str], span_ns: tuple[int, int]) -> None:
         """`span_ns`: begin and end of the data.
@@ -213,9 +215,9 @@ class MarksActor(DataActor):
         self._clock.set_timer_ns(
             "marks", step, start_time_ns=first, callback=self._at, fire_immediately=True
         )
-        for edge in dict.fromkeys(edges_of(self._span_ns)):
-            if edge < end:  # what is known at the end, its stop looks at
-                self._clock.set_time_alert_ns(f"marks-edge-{edge}", edge + 1, self._at_edge)
+        # What is known at the end, its stop looks at.
+        self._edges = deque(edge for edge in dict.fromkeys(edges_of(self._span_ns)) if edge < end)
+        self._await_edge()
 
     def filled(self, fill: Any) -> None:
         """As its strategy is told of it."""
@@ -232,8 +234,15 @@ class MarksActor(DataActor):
         self._alarms.discard(self._clock.timestamp_ns() - 1)
         self._at(event)
 
+    def _await_edge(self) -> None:
+        """One alarm at a time: NautilusTrader looks at all that are set, at each event."""
+        if self._edges:
+            edge = self._edges.popleft()
+            self._clock.set_time_alert_ns(f"marks-edge-{edge}", edge + 1, self._at_edge)
+
     def _at_edge(self, event: Any) -> None:
         self._marks.look_at_edge(self._prices, self._ids, self._clock.timestamp_ns() - 1)
+        self._await_edge()
 
     def _at(self, event: Any) -> None:
         self._marks.look(self._prices, self._ids, self._clock.timestamp_ns() - 1)
