@@ -166,6 +166,7 @@ class RunStatus:
         self.last_event_ns: dict[str, int] = {}  # by kind, e.g. "order", "fill"
         self.latencies: dict[str, LatencyHistogram] = {"tick_to_order": LatencyHistogram()}
         self.problems: deque[Problem] = deque(maxlen=PROBLEMS_MAX)
+        self.lasting: dict[str, Problem] = {}  # to the run's end, by what they are about
         self.problem_count = 0
 
     @property
@@ -195,11 +196,16 @@ class RunStatus:
     def event(self, kind: str, ts_ns: int) -> None:
         self.last_event_ns[kind] = ts_ns
 
-    def problem(self, ts_ns: int, code: str, message: str, *, is_bad: bool = False) -> None:
-        """Something an operator should know; the newest `PROBLEMS_MAX` are kept."""
+    def problem(
+        self, ts_ns: int, code: str, message: str, *, is_bad: bool = False, lasts: str = ""
+    ) -> None:
+        """Something an operator should know; the newest `PROBLEMS_MAX` are kept. What `lasts` is
+        told until the run's end, by what it is about."""
         self.problem_count += 1
         text = shortened(message, PROBLEM_CHARS_MAX)
-        self.problems.append(Problem(ts_ns, code, text, is_bad))
+        self.problems.append(found := Problem(ts_ns, code, text, is_bad))
+        if lasts:
+            self.lasting[lasts] = found
 
     def book_is_valid(self, instrument: str) -> bool:
         book = self.books.get(instrument)

@@ -42,6 +42,7 @@ ROTATE_BYTES = 64 << 20
 ROTATE_SECS = 3600
 CLOSE_SECS = 10.0
 COMPRESSION_LEVEL = 3
+RAW_STOPPED = "RAW-STOPPED"  # the code of a recording that has ended before its run
 _SECOND_NS = 1_000_000_000
 _NAME_TRIES_MAX = 1000
 _DIRECTIONS = {"in": Direction.IN, "out": Direction.OUT, "mark": Direction.MARK}
@@ -112,7 +113,8 @@ class RawRecorder:
     """Records to `<root>/raw/<venue>/`; implements the transport's `WireTap`.
 
     Call `frame` and `http` from one thread. `on_stop` is called once from the writer thread when
-    the disk fails, with the error's text. `close` writes what is queued and ends the thread.
+    the disk fails, with the error's text. `close` writes what is queued and ends the thread; where
+    recording had stopped before, a row then says what was lost until the end.
     """
 
     def __init__(
@@ -138,6 +140,8 @@ class RawRecorder:
         self._got_bytes = 0  # written by the writer thread only
         self._dropped_from_ns = self._dropped_to_ns = self._dropped_now = 0
         self._last_ns = 0
+        self._lost_from_ns = 0  # by no row yet, once recording has stopped
+        self._lost_why = ""
         self._writer = _Writer(self.folder, self._settings, redactor, self.status, opener)
         self._closed = False
         self._ending = threading.Event()
@@ -199,7 +203,11 @@ class RawRecorder:
             self._note_dropped()
             self._ending.set()
         self._thread.join(timeout_secs)
-        return not self._thread.is_alive()
+        if self._thread.is_alive():
+            return False
+        if self._lost_from_ns < self._last_ns and self.status.stopped:
+            self._append_stopped()
+        return True
 
     def _put(self, record: RawRecord) -> None:
         self._last_ns = record.ts_ns
@@ -285,15 +293,23 @@ class RawRecorder:
         self.status.error = text
         self.status.stopped = True
         self.status.lost += self._writer.pending + self._drain()
-        message = f"RAW-STOPPED: raw recording of {self._venue} stopped, trading goes on: {text}"
+        message = f"{RAW_STOPPED}: raw recording of {self._venue} stopped, trading goes on: {text}"
         logger.error(message)
-        try:
-            self._append_gap(GapKind.STOPPED, text, self._last_ns, self._last_ns)
-        except OSError as e:
-            logger.error(f"RAW-STOPPED: nor can the gap be written: {e}")
+        self._lost_why = text
+        self._lost_from_ns = self._writer.lost_from_ns or self._last_ns
+        self._append_stopped()
         self._writer.abandon()
         if self._on_stop is not None:
             self._on_stop(message)
+
+    def _append_stopped(self) -> None:
+        """What was lost since the last such row; of a run that is killed, what the first said."""
+        to_ns = self._last_ns
+        try:
+            self._append_gap(GapKind.STOPPED, self._lost_why, self._lost_from_ns, to_ns)
+            self._lost_from_ns = to_ns
+        except OSError as e:
+            logger.error(f"{RAW_STOPPED}: nor can the gap be written: {e}")
 
     def _drain(self) -> int:
         count = 0
@@ -325,6 +341,7 @@ class _Writer:
         self._block = bytearray()
         self.pending = 0  # records of the block not yet written
         self._first_ns = self._last_ns = 0
+        self._is_removed = False  # the file that was written
         self._fd: int | None = None
         self._file_bytes = 0
         self._file_start_ns = 0
@@ -360,6 +377,13 @@ class _Writer:
         self._status.redactions += redactor.found - before
         return clean
 
+    @property
+    def lost_from_ns(self) -> int:
+        """Of the first record that is in no file, should it end now; 0: all are in one."""
+        if self._is_removed:
+            return self._file_start_ns
+        return self._first_ns if self.pending else 0
+
     def flush(self) -> None:
         if not self.pending:
             return
@@ -373,6 +397,7 @@ class _Writer:
         while view:
             view = view[os.write(self._fd, view) :]
         if not os.fstat(self._fd).st_nlink:
+            self._is_removed = True
             raise OSError(f"{self._folder}: the file of the recording was removed under the run")
         self._file_bytes += len(data)
         self._status.bytes_written += len(data)
@@ -424,7 +449,7 @@ class _Writer:
             try:
                 os.close(fd)
             except OSError as e:
-                logger.error(f"RAW-STOPPED: closing the file: {e}")
+                logger.error(f"{RAW_STOPPED}: closing the file: {e}")
 
 
 # -- reading --------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from fairlead.engine.recording.gaps import GAPS_FILE, GapKind, GapLog, GapRow
 from fairlead.engine.recording.journal import ROTATE_SECS, RunJournal
 from fairlead.engine.recording.locks import FileLock
 from fairlead.engine.recording.promotion import Promotion
-from fairlead.engine.recording.raw import RawRecorder, RawSettings, RawStatus
+from fairlead.engine.recording.raw import RAW_STOPPED, RawRecorder, RawSettings, RawStatus
 from fairlead.engine.recording.redact import Redactor
 from fairlead.engine.recording.watch import JournalWatch, Lost
 from fairlead.engine.secrets import LITERAL_CHARS_MIN, Secret
@@ -117,7 +117,7 @@ class Recording:
                     rotate_secs=self.settings.rotate_secs,
                 ),
                 gaps=self.gaps,
-                on_stop=lambda why: logger.error("raw recording of %s stopped: %s", venue, why),
+                on_stop=lambda why: self._raw_stopped(venue, why),
             )
         return self._raw[venue]
 
@@ -306,6 +306,15 @@ class Recording:
                 f"{self.catalog} is read by a backtest or another run: the last rows are in its "
                 "journal, and come into the catalog with the next start or backtest"
             )
+
+    def _raw_stopped(self, venue: str, why: str) -> None:
+        """From its writer's thread, which has logged it. It lasts until the run ends."""
+        text = why.removeprefix(f"{RAW_STOPPED}: ")
+        self._status.problem(
+            self._now_ns(), RAW_STOPPED, text, is_bad=True, lasts=f"raw frames of {venue}"
+        )
+        if len(self.problems) < PROBLEMS_MAX:
+            self.problems.append(text)
 
     def problem(self, text: str) -> None:
         """Say it, and keep it for the run's summary; once."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from fairlead.engine.errors import Exit
+from fairlead.engine.recording.gaps import GapKind, read_gaps
 from tests.live.blocked_run import Run
-from tests.live.desk import Desk
+from tests.live.desk import QUICK, Desk
 from tests.live.stopped_once import once
 from tests.support import configs
 from tests.support.processes import command, wait_for
@@ -95,3 +99,27 @@ def test_a_position_that_a_kill_left_without_its_stop_is_told(desk: Desk, is_up:
     assert code == Exit.KILLED
     assert f"NO-STOP S-1 holds {HELD} of BTC_USDT.OCEANEX without a stop" in text
     assert "was cancelled by the kill of all" in text
+
+
+@pytest.mark.parametrize("verb", ["live", "paper"])
+@pytest.mark.parametrize("page", ["", '[observe]\npage = "127.0.0.1:0"\n'])
+def test_raw_recording_that_has_stopped_is_told_until_the_end(
+    desk: Desk, verb: str, page: str
+) -> None:
+    config = desk.config("nothing", more=QUICK + '[record]\ndir = "rec"\n' + page)
+    process = desk.start(verb, config)
+    wait_for(lambda: asked(config)[1].startswith("all is well"), "the run to be up")
+    raw = desk.folder / "rec" / "raw"
+    wait_for(lambda: any(raw.rglob("*.zst")), "its raw frames")
+    shutil.rmtree(raw)
+    wait_for(lambda: "RAW-STOPPED: " in desk.log.read_text(), "the word in the log")
+    time.sleep(2)  # a sign, and a loss that lasts
+    for more in ((), ("--files",)):
+        done = command("status", str(config), "--json", *more)
+        (wrong,) = json.loads(done.stdout)["wrong"]
+        assert (done.returncode, wrong["level"], wrong["code"]) == (1, "bad", "RAW-STOPPED")
+        assert "the file of the recording was removed under the run" in wrong["text"]
+    assert desk.stop(process) == Exit.OK, desk.log.read_text()[-3000:]
+    rows, _ = read_gaps(desk.folder / "rec" / "catalog")
+    stopped = [row for row in rows if row.kind is GapKind.STOPPED]
+    assert sum(row.seconds for row in stopped) >= 1.5, stopped

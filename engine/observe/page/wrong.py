@@ -210,7 +210,12 @@ def _losses(losses: list[LossTold]) -> Iterator[Wrong]:
 def _problems(sources: Sources, now_ns: int) -> Iterator[Wrong]:
     """The newest of each code, of the last minutes, and first what is bad; what is told above is
     not told twice."""
-    new = [one for one in sources.status.problems if now_ns - one.ts_ns < PROBLEM_NEW_NS]
+    lasting = dict(sources.status.lasting)
+    for about, one in lasting.items():
+        yield (_bad if one.is_bad else _look)(one.code, one.message, about)
+    told = {one.code for one in lasting.values()}
+    recent = [one for one in sources.status.problems if one.code not in told]
+    new = [one for one in recent if now_ns - one.ts_ns < PROBLEM_NEW_NS]
     for code, one in {one.code: one for one in sorted(new, key=lambda one: one.is_bad)}.items():
         if code not in ("KILLED", "HALTED"):
             yield (_bad if one.is_bad else _look)(code, one.message, "problem")

@@ -28,7 +28,7 @@ from fairlead.engine.observe.page.worth import POINTS_MAX, Worths
 from fairlead.engine.orders.journal import JournaledOrder
 from fairlead.engine.orders.live import LiveOrder
 from fairlead.engine.orders.model import Intent, Kind, OrderState, Side
-from fairlead.engine.status import LatencyHistogram, RunStatus, StreamState
+from fairlead.engine.status import PROBLEMS_MAX, LatencyHistogram, RunStatus, StreamState
 from tests.unit.nautilus_harness import IID, pair
 
 NAME = "BTC_USDT.TEST"
@@ -236,6 +236,16 @@ def test_all_is_well_until_something_is_not(run: Run) -> None:
     assert codes(run) == []
     run.account.compared_ns = run.now_ns - wrong.COMPARED_LATE_NS - 1
     assert codes(run) == [("look", "COMPARED")]
+
+
+def test_what_lasts_is_told_until_the_end(run: Run) -> None:
+    for venue in ("a", "b"):
+        run.status.problem(run.now_ns, "RAW-STOPPED", "why", is_bad=True, lasts=venue)
+    assert codes(run) == [("bad", "RAW-STOPPED")] * 2
+    for _ in range(PROBLEMS_MAX):
+        run.status.problem(run.now_ns, "OTHER", "why")
+    run.now_ns += 10 * wrong.PROBLEM_NEW_NS
+    assert codes(run) == [("bad", "RAW-STOPPED")] * 2
 
 
 @pytest.mark.parametrize(

@@ -252,7 +252,8 @@ def test_a_full_disk_stops_recording_loudly_and_nothing_else(tmp_path, caplog):
     assert tap.status.lost == 2
     assert said[0].startswith("RAW-STOPPED")
     rows, _ = read_gaps(tmp_path)
-    assert [row.kind for row in rows] == [GapKind.STOPPED]
+    assert {row.kind for row in rows} == {GapKind.STOPPED}
+    assert [(row.from_ns, row.to_ns) for row in rows] == [(T0, T0), (T0, T0 + 1)]
 
 
 def test_frames_after_close_are_counted_as_lost(tmp_path):
@@ -326,8 +327,12 @@ def test_a_file_that_is_removed_under_the_run_stops_it_loudly(tmp_path, caplog):
     raw_files(tmp_path)[0].unlink()
     tap.frame("c", "in", b"two", 2)
     assert stopped.wait(PATIENCE_SECS)
+    tap.frame("c", "in", b"three", 9)
     tap.close()
     gaps.close()
     assert "removed under the run" in tap.status.error
     assert "RAW-STOPPED" in caplog.text
-    assert [each.kind for each in read_gaps(tmp_path)[0]] == [GapKind.STOPPED]
+    rows, _ = read_gaps(tmp_path)
+    assert {each.kind for each in rows} == {GapKind.STOPPED}
+    told = [(each.from_ns, each.to_ns) for each in rows]
+    assert told == [(1, 2), (2, 9)], "from its first frame to the end"
