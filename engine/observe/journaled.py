@@ -182,7 +182,10 @@ def _added_up(
         for one in sent
         if one.state is OrderState.REFUSED
     ]
-    of = sorted_out(reason for _, reason in refused)
+    of = sorted_out(
+        [reason for _, reason in refused]
+        + [reasons.get(one.client_order_id, "") for one in never_sent if one.status == "REJECTED"]
+    )
     lines = [_order_line(one, filled.get(one.intent.client_order_id, ZERO)) for one in sent]
     lines += [one.line for one in never_sent]
     lines += [_fill_line(fill) for _, fill in fills]

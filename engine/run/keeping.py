@@ -122,7 +122,7 @@ def traded_by_node(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> Traded
         if (row := sent.get(name := known["client_order_id"])) is not None:
             why = known["reason"] or row["reason"]  # of one of an earlier run the cache knows none
             row |= {name: known[name] for name in (*TIMES, *MARKETS, *GIVEN)} | {"reason": why}
-        elif known["status"] == "DENIED":
+        elif known["status"] in ("DENIED", "REJECTED"):  # by the desk, before it was journaled
             unsent[name] = known
     rows = [*orders, *unsent.values()]
     return traded(loaded, cache, ended.run_state, rows, booked, ended.held)

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from fairlead.engine.errors import Exit as Code
+from fairlead.engine.research.runs import Run, newest
 from tests.live import hosted
 from tests.live.leaving import Flooding
 from tests.live.test_exits import CREATE, OPTIONS, STEP, Exit
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS
-from tests.support.processes import Venue, start, wait_for
+from tests.support.processes import Venue, command, start, wait_for
 
 QUICK = """
 [execution]
@@ -257,6 +258,16 @@ def test_a_stop_withdraws_the_quotes_that_wait_and_sells_what_is_held(run: Leave
     assert len(run.orders("BUY")) - sent <= IN_FLIGHT, "quotes were sent after the stop began"
     assert [order["status"] for order in run.orders("SELL")] == ["filled"]
     assert 0 <= run.btc() < STEP
+    told = run.summary()
+    assert sum(told["unsent_reasons"].values()) == run.heard("withdrawn") > 0
+    kept = Run.at(next(newest(run.folder / "state")))
+    rows = kept.rows("orders")
+    assert len(rows) == told["orders"]
+    row = next(row for row in rows if "DESK-WITHDRAWN" in (row["reason"] or ""))
+    config = str(next(run.folder.glob("*.toml")))
+    story = command("explain", row["client_order_id"], "--config", config)
+    assert story.returncode == 0, story.stderr
+    assert "DESK-WITHDRAWN" in story.stdout
 
 
 LOOKS = {

@@ -272,6 +272,14 @@ def test_what_never_left_this_machine_was_not_rejected_by_the_venue(
     assert sum(found.unsent_reasons.values()) == 1 - reached
 
 
+def test_what_was_withdrawn_before_it_was_journaled_has_its_reason_too(journal: Journal) -> None:
+    since = journaled.opening(journal)
+    why = "DESK-WITHDRAWN: the run stops; not sent"
+    found = told(journal, since, cached("A", "LIMIT", OrderRejected(why)))
+    assert (found.orders, found.sent, found.rejections) == (1, 0, 0)
+    assert found.unsent_reasons == {why: 1}
+
+
 def test_what_the_venue_never_had_was_not_rejected_by_it(journal: Journal) -> None:
     """Of a run that was killed: no event of this one's tells why, and the journal does."""
     journal.intend([intent(name, instrument=str(IID)) for name in "ABCD"])
