@@ -94,10 +94,13 @@ def upgrade(config: ConfigFile, as_json: AsJson = False) -> None:
 def _accounts(config: Path) -> list[AccountFiles]:
     """Those that have a journal. Raises FairleadError `JOURNAL-NONE` where there is none."""
     from fairlead.engine.config.loaded import account_files
+    from fairlead.engine.risk.continuity import require_known
     from fairlead.engine.run.config import load
 
     loaded = load(config)
     every = [account_files(loaded, key) for key in loaded.traded]
+    for one in every:
+        require_known(one)
     found = [one for one in every if one.journal.exists()]
     if not found:
         names = ", ".join(str(one.journal) for one in every)

@@ -244,6 +244,8 @@ def _summary(report: VenueReport, since: str) -> str:
     if report.unbooked:
         still = f"{report.unbooked} of them open in the journal"
         text += f" ({still} until the run, or the next start, books the end)"
+    if report.is_journal_gone:
+        text += "; NOT KNOWN what its journal named, which was taken away"
     if report.by_run:
         text += f"; the run itself cancelled {report.by_run} of them"
     if report.closed:

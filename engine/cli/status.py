@@ -162,7 +162,8 @@ def shown(status: Status, asked: Answers) -> list[Table | Text]:
 
 def _orders(status: Status, asked: Answers) -> str:
     if status.open_orders is None:
-        return asked.why_untold
+        is_lost = any(one.code == "JOURNAL" for one in status.wrong)
+        return "not known: see JOURNAL" if is_lost else asked.why_untold
     return f"{status.open_orders} open, {status.unknown_orders} without a proven outcome"
 
 

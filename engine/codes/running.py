@@ -98,7 +98,7 @@ RUNNING: dict[str, Code] = {
         "cancel and close it there, then move the journal away",
     ),
     "JOURNAL-EMPTY": Code(
-        "the journal knows nothing, and the account had orders or positions of an engine",
+        "the journal is new or gone, and the account had orders or positions of an engine",
         "put the journal back; else `accept_unjournaled`, for one start",
     ),
     "JOURNAL-SAVED": Code(

@@ -44,7 +44,7 @@ class VenueReport(msgspec.Struct, kw_only=True):
     orders that are gone at the venue and open in the journal: who holds the account books their
     ends, a run that is up or the next start. Of the orders the run beside cancelled `by_run`; it
     closed `closed_by_run` (bought; sold: negative, base units). `stays`: positions that a kill
-    which closes none leaves.
+    which closes none leaves. `is_journal_gone`: what only a journal knows is not known.
     """
 
     venue: str
@@ -56,6 +56,7 @@ class VenueReport(msgspec.Struct, kw_only=True):
     first_cancel_ms: float | None = None
     first_cancel_cpu_ms: float | None = None
     unbooked: int = 0
+    is_journal_gone: bool = False
     by_run: int = 0
     closed_by_run: dict[str, Decimal] = {}
     stays: list[Stays] = []
@@ -146,7 +147,8 @@ class VenueKill:
         self._timeout_secs = timeout_secs
         self._tell = tell
         self._venue = loaded.config.venues[key]
-        self._path = account_files(loaded, key).journal
+        self._files = account_files(loaded, key)
+        self._path = self._files.journal
         self._begun_ns = begun_ns
         self._held: list[SweptOrder] | None = None  # ended by this command
         self._deadline = 0.0  # of the loop's clock
@@ -172,6 +174,7 @@ class VenueKill:
         finally:
             work.cancel()
             self._end_held()
+            self._require_journal()
             self._see_aftermath()
             self._count_unbooked()
         self._tell_paper()
@@ -440,16 +443,35 @@ class VenueKill:
             return {one.instrument for one in journal.positions() if one.quantity}
 
     async def _flatten(self, reached: Reached, sweep: Sweep) -> None:
-        from fairlead.engine.risk.continuity import require_not_lost
-
-        require_not_lost(self._path)  # else positions would be unknown, and seem flat
-        if self._require_journal_to_flatten():
+        if self._require_journal() and self._require_journal_to_flatten():
             from fairlead.engine.kill.flatten import VenueFlatten
 
             self._late = "positions are not closed"
             flatten = VenueFlatten(self._loaded, self._key, self._covers, self._tell, self._fail)
             self._made = flatten.made
             self.report.closed = await flatten.run(reached, sweep.filled(), self._latest)
+
+    def _require_journal(self) -> bool:
+        """Where it was taken away nobody knows what is held, or what the venue's list leaves out:
+        nothing of it is gone, or flat.
+        """
+        from fairlead.engine.risk.continuity import require_known
+
+        if self.report.is_journal_gone:
+            return False
+        try:
+            require_known(self._files)
+        except JournalError as error:
+            self.report.is_journal_gone = True
+            unseen = "positions, orders that the engine holds, and stops that no list has"
+            if self._kill.scope.kind == "strategy":
+                unseen = f"orders of {self._kill.scope}, of which NONE WAS CANCELLED, and positions"
+            before = self.report.problem
+            self._fail(f"{error.code}: NOT KNOWN are {unseen}: {error.message}")
+            if before:
+                self.report.problem = f"{before}; {self.report.problem}"
+            return False
+        return True
 
     def _require_journal_to_flatten(self) -> bool:
         """Positions are what the journal adds up to: without one none is known, and none is flat.
@@ -497,7 +519,9 @@ class VenueKill:
         try:
             return self._reach(self._loaded, self._key)
         except SecretError:
-            if self._path.exists():
+            from fairlead.engine.risk.continuity import was_traded
+
+            if was_traded(self._files):
                 raise
             self._tell(f"{self._key}: no live run was ever here, and no key: nothing to cancel")
             return None

@@ -47,7 +47,8 @@ def require_continued(files: AccountFiles, *, accept: bool) -> None:
         return
     text = _saved_text(files.journal, lost) if lost else _held_text(files, held)
     if not accept:
-        raise FairleadError(JOURNAL_SAVED if lost else JOURNAL_EMPTY, text, Exit.DRIFT)
+        code = JOURNAL_SAVED if lost else JOURNAL_EMPTY
+        raise FairleadError(code, f"{text}. Nothing was sent", Exit.DRIFT)
     logger.critical("started without it, as the config says: %s", text)
     with closing(Journal(files.journal, fsync=True, now_ns=time.time_ns)) as journal:
         for subject in (STARTED_NEW, *(_subject(saved) for saved in lost)):
@@ -61,11 +62,21 @@ def lost_beside(path: Path) -> list[Path]:
     return [saved for saved in journals if not _is_known(path, saved)]
 
 
-def require_not_lost(path: Path) -> None:
-    """For what only works with a whole journal. Raises FairleadError `JOURNAL-SAVED`."""
-    lost = lost_beside(path)
-    if lost:
-        raise FairleadError(JOURNAL_SAVED, _saved_text(path, lost), Exit.DRIFT)
+def require_known(files: AccountFiles) -> None:
+    """For what tells of the account by its journal: without it nothing is known, which is not that
+    nothing is there. Raises JournalError `JOURNAL-SAVED`, `JOURNAL-EMPTY`.
+    """
+    if lost := lost_beside(files.journal):
+        raise JournalError(JOURNAL_SAVED, _saved_text(files.journal, lost), Exit.DRIFT)
+    if not files.journal.exists() and was_traded(files):
+        raise JournalError(JOURNAL_EMPTY, _gone_text(files), Exit.DRIFT)
+
+
+def was_traded(files: AccountFiles) -> bool:
+    """Whether a live run ever had the account, by what lies there."""
+    if files.is_paper:
+        return False
+    return files.journal.exists() or files.risk.exists() or bool(lost_beside(files.journal))
 
 
 def _subject(saved: Path) -> str:
@@ -118,15 +129,26 @@ def _saved_text(path: Path, lost: Iterable[Path]) -> str:
     named = [str(saved) for saved in lost]
     return (
         f"{', '.join(named)} holds records that {path} lacks: it was saved when the journal was "
-        "taken away under a run, and its orders and positions would not be known. Nothing was "
-        f"sent. Put it back: move {path} away if it is there, remove {path}-wal and {path}-shm, "
-        f"mv {named[-1]} {path}. If it is not wanted, move it to another folder; {TOLD}"
+        "taken away under a run, and its orders and positions are not known. Put it back: move "
+        f"{path} away if it is there, remove {path}-wal and {path}-shm, mv {named[-1]} {path}. If "
+        f"it is not wanted, move it to another folder; {TOLD}"
     )
 
 
 def _held_text(files: AccountFiles, held: str) -> str:
     return (
         f"{files.journal} is new and knows no order, but by {files.risk} the last run held {held}: "
-        "the journal was taken away, and positions would start from zero. Nothing was sent. Put "
-        f"the journal back from a copy (docs/journal.md); {TOLD}"
+        "the journal was taken away, and positions would start from zero. Put the journal back "
+        f"from a copy (docs/journal.md); {TOLD}"
+    )
+
+
+def _gone_text(files: AccountFiles) -> str:
+    """While there is none; a start makes one."""
+    if held := _held_before(files):
+        return _held_text(files, held).replace("is new and knows no order", "is not there", 1)
+    return (
+        f"{files.journal} is not there, but {files.risk} is, of a run before: the journal was "
+        "taken away, and its orders and positions are not known. Put it back from a copy "
+        "(docs/journal.md); the next live start makes a new one, which knows nothing of them"
     )

@@ -29,6 +29,7 @@ from fairlead.engine.orders.live import LiveOrder
 from fairlead.engine.orders.model import OrderState, VenueFill
 from fairlead.engine.research.begun import Found, begun_in
 from fairlead.engine.research.runs import Run, newest
+from fairlead.engine.risk.continuity import require_known
 from fairlead.engine.risk.facts import Limits, unit_worth
 from fairlead.engine.risk.money import Equity
 from fairlead.engine.risk.state import Held, RiskState, RiskStateError, RiskStateFile
@@ -128,9 +129,13 @@ class AtRest:
             return {}
 
     def _journals(self) -> Iterator[Journal]:
-        """Of the accounts that the config trades; on paper there are none. Raises JournalError."""
+        """Of the accounts that the config trades; on paper there are none. Raises JournalError,
+        also for one that was taken away: what it has is not known."""
         for files in self._files():
-            if self._is_real and files.journal.exists():
+            if not self._is_real:
+                continue
+            require_known(files)
+            if files.journal.exists():
                 with closing(self._reading(files)) as journal:
                     yield journal
 
@@ -167,16 +172,17 @@ class AtRest:
         if self.killed is not None and not self.pid:
             begun_ns = self.killed.begun.begun_ns
         damage = ""
-        orders: list[told.OrderTold] = []
+        orders: list[told.OrderTold] | None = None
         fills = None if last is None or self._is_real else int(last.summary["fills"])
         try:
-            orders = self.orders() or []
+            orders = self.orders()
             if not self.pid:  # else nobody knows which are this run's
                 counts = [journal.fill_count() for journal in self._journals()]
                 fills = sum(counts) if counts else fills
         except JournalError as error:
             damage = f"{error.code}: {error.message}"
-        unknown = sum(one.is_unknown for one in orders)
+            orders = fills = None
+        unknown = None if orders is None else sum(one.is_unknown for one in orders)
         limits, equity = Limits.of(config.risk), Equity(self._states())
         equity.roll(now_ns)
         kills, halts = self.kills(), self.halts()
@@ -189,15 +195,15 @@ class AtRest:
             started_ns=begun_ns,
             now_ns=now_ns,
             is_controlled=False,
-            wrong=self._wrong(kills, halts, orders, damage),
+            wrong=self._wrong(kills, halts, orders or [], damage),
             strategies=[one.id for one in config.strategies] if self.mode != "record" else [],
             venues=list(config.venues),
             accounts=self._accounts(),
             kills=[of_kill(one) for one in kills],
             halts=[_halt(one) for one in halts],
             faulted={},
-            open_orders=None if self.is_untold else len(orders),
-            unknown_orders=None if self.is_untold else unknown,
+            open_orders=None if orders is None else len(orders),
+            unknown_orders=unknown,
             fills=fills,
             denials=None if last is None else sum(last.summary["denials"].values()),
             streams=[],

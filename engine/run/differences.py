@@ -42,6 +42,7 @@ from fairlead.engine.orders.model import (
 )
 from fairlead.engine.orders.reconcile import compare
 from fairlead.engine.orders.search import KNOWN_IDS_WINDOW_NS
+from fairlead.engine.risk.continuity import require_known
 from fairlead.engine.run.reach import PlainReach
 from fairlead.engine.secrets import redact
 
@@ -142,13 +143,14 @@ def _is_perhaps(order: LiveOrder, state: VenueOrder) -> bool:
 async def compare_account(loaded: LoadedConfig, key: str) -> Compared:
     """Of the venue `key` of the config. Never raises for what keeps it from being compared."""
     base = Compared(venue=key, account=loaded.config.venues[key].account)
+    files = account_files(loaded, key)
     try:
+        require_known(files)
         reached = PlainReach(loaded, key)
     except (FairleadError, VenueError) as error:
         return _not(base, error)
     try:
         await reached.connect()
-        files = account_files(loaded, key)
         path = files.journal
         with _journal(path, is_at_rest=holder_of(files.lock) is None) as journal:
             found = await _looks(loaded, key, reached, journal, base)

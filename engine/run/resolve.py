@@ -17,6 +17,7 @@ from fairlead.engine.orders.lock import AccountLock
 from fairlead.engine.orders.model import OrderState, VenueUnavailable
 from fairlead.engine.orders.plausible import Market, Told, require_plausible
 from fairlead.engine.orders.resolve import Word, require_forgotten, resolve
+from fairlead.engine.risk.continuity import require_known
 from fairlead.engine.run.reach import PlainReach
 
 
@@ -42,6 +43,7 @@ def resolve_order(
     """
     for key in loaded.config.venues:
         files = account_files(loaded, key)
+        require_known(files)
         if not files.journal.exists():
             continue
         with closing(Journal.reading(files.journal)) as journal:

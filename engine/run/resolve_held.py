@@ -23,6 +23,7 @@ from fairlead.engine.orders.lock import AccountLock
 from fairlead.engine.orders.model import Finding, VenueBalance, VenueUnavailable
 from fairlead.engine.orders.resolve_held import HeldWord, Told, book, changes, require_told
 from fairlead.engine.orders.wallet import Wallet
+from fairlead.engine.risk.continuity import require_known
 from fairlead.engine.run.native.balances import ask_balances, contract_of, wallet_in
 from fairlead.engine.run.native.found import PREFIX
 from fairlead.engine.run.native.look import positions_of
@@ -148,6 +149,8 @@ def resolve_held(loaded: LoadedConfig, word: HeldWord, *, force: bool = False) -
     Raises FairleadError: no such account, orders open, not what the venue tells, locked, away.
     """
     key = word.instrument.rpartition(".")[2].lower()
+    if key in loaded.traded:
+        require_known(account_files(loaded, key))
     if key not in loaded.traded or not account_files(loaded, key).journal.exists():
         known = ", ".join(loaded.config.instruments)
         raise FairleadError(

@@ -14,6 +14,7 @@ from fairlead.engine.orders.files import AccountFiles
 from fairlead.engine.orders.lock import signature_of
 from fairlead.engine.research.begun import begun_in
 from fairlead.engine.research.runs import Run, newest
+from fairlead.engine.risk.continuity import was_traded
 from fairlead.engine.run.modes import MODES
 
 NODE_MODES = ("live", "paper", "record")
@@ -91,8 +92,8 @@ def _name_of(pid: int, loaded: LoadedConfig, places: list[Place]) -> str:
 
 
 def _last_mode(loaded: LoadedConfig) -> str:
-    """Live, where there is a journal: what a paper run did since is nobody's money."""
-    if any(account_files(loaded, key).journal.exists() for key in loaded.traded):
+    """Live, where there is or was a journal: what a paper run did since is nobody's money."""
+    if any(was_traded(account_files(loaded, key)) for key in loaded.traded):
         return "live"
     for folder in newest(loaded.state_dir):
         try:

@@ -17,7 +17,7 @@ from fairlead.engine.orders.files import unwritable
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.journal_reads import REPAIR
 from fairlead.engine.research.places import RUNS
-from fairlead.engine.risk.continuity import lost_beside
+from fairlead.engine.risk.continuity import JOURNAL_EMPTY, lost_beside
 from fairlead.engine.run.at_rest import AtRest
 from fairlead.engine.run.health.found import Check, Trouble, check
 from fairlead.engine.secrets import redact
@@ -32,6 +32,7 @@ PRIVATE = (
     "kill-switch/*",
 )
 WHOLE_BYTES_MAX = 256 * 1024 * 1024  # of a journal whose every checksum is read
+SAVED = "*.journal.sqlite.saved-*"
 OTHERS_READ, OTHERS_WRITE = 0o077, 0o022
 
 
@@ -107,7 +108,9 @@ def _journals(paths: list[Path], files: AtRest) -> Iterator[Trouble]:
     try:
         known = [] if files.pid else files.orders() or []
         unproven = [one for one in known if one.is_unknown]
-    except JournalError:  # told above
+    except JournalError as error:
+        if error.code == JOURNAL_EMPTY:  # else it is told above, or of what is left over
+            yield _damaged(error.code, error.message, "put the journal back (docs/journal.md)")
         return
     if unproven:
         yield Trouble(
@@ -153,7 +156,8 @@ def _stops(loaded: LoadedConfig, files: AtRest) -> Iterator[Trouble]:
 
 
 def _left(folder: Path) -> Iterator[Trouble]:
-    saved = (one for path in folder.glob("*.journal.sqlite") for one in lost_beside(path))
+    named = {one.with_name(one.name.partition(".saved-")[0]) for one in folder.glob(SAVED)}
+    saved = (one for path in sorted(named) for one in lost_beside(path))
     for path in saved:
         yield Trouble(
             code="JRN-SAVED",
