@@ -105,7 +105,6 @@ class Account(JournaledAccount):
         self._is_open = False  # recovered, and streaming
         self._is_settled = False  # the orders are, at the stop
         self.commands = Commands()
-        self._ended_unjournaled: frozenset[str] = frozenset()  # at the stop, with a dead journal
         self.desk: OrderDesk | None = None
         self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, by order
         self.on_held: Callable[[str, str], None] | None = None  # by id, the kind that it waits as
@@ -165,7 +164,12 @@ class Account(JournaledAccount):
     def live(self) -> list[str]:
         """Client order ids of all orders that are not over, as far as is known."""
         live = [] if self.desk is None else map(_id, self.desk.live_orders())
-        return [one for one in live if one not in self._ended_unjournaled]
+        return [one for one in live if one not in self.ended_unjournaled]
+
+    def held(self) -> list[str]:
+        """Those of them that the engine holds: the venue knows nothing of them."""
+        live = () if self.desk is None else self.desk.live_orders()
+        return [_id(order) for order in live if order.is_held]
 
     def left_open(self) -> list[str]:
         """Those of orders that an ordered stop had to cancel and that are not proven cancelled."""
@@ -174,9 +178,7 @@ class Account(JournaledAccount):
         return [
             _id(order)
             for order in self.desk.live_orders()
-            if order.is_proven
-            and not order.is_missing
-            and _id(order) not in self._ended_unjournaled
+            if order.is_proven and not order.is_missing and _id(order) not in self.ended_unjournaled
         ]
 
     def cancel_refusals(self) -> dict[str, str]:
@@ -427,7 +429,7 @@ class Account(JournaledAccount):
                     self.runtime.instruments,
                 )
                 settle_secs = self._config.execution.settle_timeout_secs
-                self._ended_unjournaled = await cancels.end(desk.live_orders(), settle_secs)
+                self.ended_unjournaled = await cancels.end(desk.live_orders(), settle_secs)
 
     def _cancels_open(self) -> bool:
         """Whether a stop takes orders away: by the config, where the venue can at all."""
@@ -488,6 +490,9 @@ class Account(JournaledAccount):
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
+            if isinstance(error, JournalError) and self.desk is not None:
+                self.desk.fail(error)  # no defect: it is told what to do about it
+                return
             logger.error("%s", task.get_name(), exc_info=error)
             self.fatal("TRADING-DEFECT", f"{type(error).__name__}: {error}")
 
@@ -524,13 +529,21 @@ class PrivateItems:
             self._on_fault(item)
         elif isinstance(item, (OrderPush, BalancePush)):
             if self._catching_up is None:
-                self._tell(item)
+                self._tell_or_fail([item])
                 return
             self._waiting.append(item)
             if len(self._waiting) >= MAX_WAITING:
                 logger.warning("%d pushes wait for a read; told now", len(self._waiting))
                 self.close()
                 self._tell_waiting()
+
+    def _tell_or_fail(self, items: Sequence[OrderPush | BalancePush]) -> None:
+        """What the journal does not take ends the run, and is no defect of the stream."""
+        try:
+            for item in items:
+                self._tell(item)
+        except JournalError as error:
+            self._on_error(error)
 
     def close(self) -> None:
         """End a read under way."""
@@ -560,15 +573,14 @@ class PrivateItems:
             return
         try:
             self._tell_waiting()
-        except Exception as error:  # of the journal: nobody awaits a callback
+        except Exception as error:  # nobody awaits a callback
             self._on_error(error)
             return
         self._desk.refresh_soon()  # balances, and what changed since the read
 
     def _tell_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for item in waiting:
-            self._tell(item)
+        self._tell_or_fail(waiting)
 
     def _tell(self, item: OrderPush | BalancePush) -> None:
         if isinstance(item, OrderPush):

@@ -32,6 +32,8 @@ class JournaledAccount:
         # When it was last compared with the venue, whole, UNIX ns; 0 where NautilusTrader compares
         self.compared_ns = 0
         self.takes_ns = math.inf  # from when on the stop of the run cancels all that is open
+        # Client order ids that the stop has ended at the venue, and a dead journal has not booked
+        self.ended_unjournaled: frozenset[str] = frozenset()
         self._config = config
         self._opening = journaled.opening(journal)
         self._counted = 0  # executions of the run that the first balances have
@@ -67,6 +69,10 @@ class JournaledAccount:
             return journaled.booked(self.journal, self._opening, self._counted, self._unproven)
         except JournalError as error:
             return error
+
+    def held(self) -> list[str]:
+        """Client order ids of live orders that the engine holds for the venue."""
+        return []
 
     def cancel_refusals(self) -> dict[str, str]:
         """By client order id, why the venue refused the last cancel of one that is live."""

@@ -21,7 +21,8 @@ ASKED: dict[str, Code] = {
         "look at its log, and whether its state folder can be written",
     ),
     "NO-STOP": Code(
-        "a strategy holds a position whose stop a kill has cancelled, and no other lives",
+        "a strategy holds a position whose stop a kill, or the end of the last run, has cancelled, "
+        "and no other lives",
         "close it (a kill of the strategy that flattens does), or see to it that its strategy "
         "sends a stop",
     ),

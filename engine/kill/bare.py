@@ -118,16 +118,21 @@ def bare_positions(
 
 
 def lost_stops(
-    journal: Journal, venue: str, account: str, in_force: Collection[Kill]
+    journal: Journal,
+    venue: str,
+    account: str,
+    in_force: Collection[Kill],
+    unbooked: Mapping[str, int],
 ) -> list[Lost]:
     """The same of positions whose stop was cancelled by whomever, while no other lives; one whose
-    cancel was asked for counts as gone."""
+    cancel was asked for counts as gone, by `unbooked` (when, UNIX ns) past a dead journal, too."""
     with journal.one_moment():
         asked = {
             order.intent.client_order_id: _end(journal, order.intent.client_order_id).asked_ns
             for order in journal.open_orders()
             if order.cancel_requested and order.intent.protects
         }
+        asked |= unbooked
         return list(_lost(journal, venue, account, _windows(journal, in_force), asked))
 
 

@@ -35,6 +35,7 @@ from fairlead.engine.risk.money import Equity
 from fairlead.engine.risk.state import Held, RiskState, RiskStateError, RiskStateFile
 from fairlead.engine.risk.states import RiskStates
 from fairlead.engine.run import at_rest_paper
+from fairlead.engine.run.unprotected import unprotected
 from fairlead.engine.run.up import Up
 from fairlead.engine.secrets import redact
 
@@ -396,6 +397,9 @@ class AtRest:
         holders = self._up.holders
         have = [f"{who} has its account {account}" for account, who in holders.items()]
         none = f"no {self.mode} run of {self.loaded.config.name} is up"
+        last = None if self.killed is not None else self._last
+        if last is not None and self._is_real and not holders:
+            yield from self._unprotected(last)
         yield _bad("NOT-RUNNING", "; ".join([none, *have]))
         keys = zip(self.loaded.traded, self._files(), strict=False)
         held = {key.upper() for key, files in keys if files.name in holders}
@@ -412,7 +416,6 @@ class AtRest:
             text = f"the last run, {killed.begun.id}, {killed.end}{crashed}: nothing is summed up"
             yield told.Wrong(level="look", code="LAST-RUN", text=redact(text))
             return
-        last = self._last
         if last is not None and last.manifest.exit_code:
             text = f"the last run, {last.id}, ended with {last.manifest.exit_code}: "
             # Without its journal a start knows nothing of what was sent: a person must act first
@@ -422,6 +425,19 @@ class AtRest:
                 code="LAST-RUN",
                 text=redact(text + last.manifest.outcome),
             )
+
+    def _unprotected(self, last: Run) -> Iterator[told.Wrong]:
+        """Positions that the last run has left without a stop, and that nobody has closed since;
+        those that it left at an ordered stop, by the config's word, are to be looked at."""
+        held: set[str] | None = None
+        try:
+            positions = [one for journal in self._journals() for one in journal.positions()]
+            held = {f"{one.instrument} ({one.strategy})" for one in positions if one.quantity}
+        except JournalError:  # what it told last is all that is known
+            pass
+        level: told.Level = "bad" if last.manifest.exit_code else "look"
+        for text in unprotected(last.summary.get("notes", ()), held):
+            yield told.Wrong(level=level, code="NO-STOP", text=redact(f"{text} (the last run)"))
 
 
 def _bad(code: str, text: str) -> told.Wrong:

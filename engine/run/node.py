@@ -49,7 +49,7 @@ from fairlead.engine.run.modes import MODES, NodeMode
 from fairlead.engine.run.native.account import DRIFT, NativeAccount
 from fairlead.engine.run.notify import READY, STOPPING, notify
 from fairlead.engine.run.reach import PlainReach
-from fairlead.engine.run.remains import Held, counted_ids, remains, tell
+from fairlead.engine.run.remains import Held, left_words, remains, tell
 from fairlead.engine.run.shown import Shown
 from fairlead.engine.run.signals import StopSignals
 from fairlead.engine.run.simulated import leave_in_time, post_stop_secs
@@ -457,8 +457,7 @@ class NodeRun:
 
     def _cut_off(self) -> None:
         """The second signal: no more orders are settled, files are closed."""
-        live = [cid for trading in self.trading for cid in trading.live()]
-        what = f"; open at the venue by the journal: {counted_ids(live)}" if live else ""
+        what = "".join(f"; by the journal {one}" for one in left_words(self.trading))
         self._fail("STOP-AT-ONCE", f"cut off by a second signal; {self._traits.leaves}{what}")
         if self._running is not None:
             self._running.cancel()
@@ -492,8 +491,8 @@ class NodeRun:
 
     def _tell_left(self, held: Sequence[Held], reason: str, named: set[str]) -> None:
         tell(held, reason)
-        if live := [cid for t in self.trading for cid in t.live() if cid not in named]:
-            people.info("the run ends with %s open at the venue", counted_ids(live))
+        for words in left_words(self.trading, named):
+            people.info("the run ends with %s", words)
 
     def _ended(self, seconds: float) -> Ended:
         unresolved = [cid for t in self.trading for cid in t.unresolved()]

@@ -16,6 +16,7 @@ from fairlead.engine.orders.journal_reads import JournalError, Position
 from fairlead.engine.risk.view import instrument_facts
 from fairlead.engine.run.taken import Gone, gone_stops
 from fairlead.engine.run.trading import TradingAccount
+from fairlead.engine.run.unprotected import STOP_GONE, UNPROTECTED
 
 logger = logging.getLogger(__name__)
 people = logging.getLogger("fairlead")
@@ -212,7 +213,7 @@ def tell(held: Sequence[Held], outcome: str) -> None:
 
 
 def _told(one: Held) -> str:
-    return f"{one}, unprotected: {one.bare}" if one.bare else str(one)
+    return f"{one}{UNPROTECTED}{one.bare}" if one.bare else str(one)
 
 
 def counted_ids(names: Sequence[str]) -> str:
@@ -222,11 +223,21 @@ def counted_ids(names: Sequence[str]) -> str:
     return f"{len(names)} order{plural} ({', '.join(names[:NAMES_MAX])}{more})"
 
 
+def left_words(trading: Sequence[TradingAccount], named: Collection[str] = ()) -> Iterator[str]:
+    """In words, the orders that are not over, but for those `named` already: where each is."""
+    held = [name for account in trading for name in account.held() if name not in named]
+    live = [name for account in trading for name in account.live() if name not in named]
+    if at_venue := [name for name in live if name not in held]:
+        yield f"{counted_ids(at_venue)} open at the venue"
+    if held:
+        yield f"{counted_ids(held)} held by the engine: nothing fires it while no run is up"
+
+
 def notes(held: Sequence[Held]) -> Iterator[str]:
     """A line each for the summary."""
     for one in held:
         if one.is_bare:
-            yield f"NOT-FLAT {one}: its stop is not at the venue{_because(one.took)}"
+            yield f"NOT-FLAT {one}{STOP_GONE}{_because(one.took)}"
         elif one.broken is None:
             yield f"HELD {_told(one)}"
         else:

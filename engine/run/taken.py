@@ -39,7 +39,9 @@ def gone_stops(
     """
     for account in trading:
         try:
-            for one in lost_stops(account.journal, account.venue.lower(), account.account, kills):
+            of = account.venue.lower(), account.account
+            unbooked = {name: int(account.takes_ns) for name in account.ended_unjournaled}
+            for one in lost_stops(account.journal, *of, kills, unbooked):
                 if one.kill is not None or one.ts_ns >= since_ns:
                     why = _why(one, account, guards.get(one.strategy), flattens=flattens)
                     yield (one.strategy, one.instrument), *why

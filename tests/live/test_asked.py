@@ -241,8 +241,8 @@ def test_reconcile_names_what_differs_and_touches_nothing(live: Run) -> None:
     done = command("reconcile", str(live.config), env={"COLUMNS": "200"})
     assert "oceanex main: 3 differences; 3 open orders by the journal, 0" in done.stdout
     (state / "oceanex-main.journal.sqlite").unlink()
-    (account,) = asked(live, "reconcile")
-    assert "there is no journal" in account["notes"][-1]
+    (account,) = asked(live, "reconcile", code=Exit.VENUE)
+    assert account["why"].startswith("JOURNAL-EMPTY: "), "it was taken away"
 
 
 def test_reconcile_of_orders_that_the_journal_does_not_know(live: Run) -> None:

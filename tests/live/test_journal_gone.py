@@ -14,9 +14,13 @@ from typing import Any
 
 import pytest
 
+from fairlead.engine.brackets.strategy import TAKEN
 from fairlead.engine.errors import Exit
 from fairlead.engine.orders.journal import Journal, JournaledOrder, JournalError
 from tests.live import hosted
+from tests.live.holding import COMPARE_SECS
+from tests.live.test_disk_full import disk as disk
+from tests.live.test_disk_full import fill
 from tests.live.test_venue_reset import OPTIONS
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS
@@ -29,16 +33,20 @@ AT_VENUE = "oceanex"
 class Holder:
     """A live run that holds a position beside a stop."""
 
-    def __init__(self, folder: Path, line: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, line: dict[str, Any], state: Path) -> None:
         self.key = str(line["venue"])
         self.instrument = f"BTC_USDT.{self.key.upper()}"
         self.log = folder / "live.log"
-        self.journal = folder / "state" / f"{self.key}-main.journal.sqlite"
+        self.journal = state / f"{self.key}-main.journal.sqlite"
         params = {"instrument_id": self.instrument, "quantity": "0.008"}
+        params["fault_file"] = str(folder / "fault")
         strategy = {"id": "Holding-1", "path": "tests.live.holding:Holding", "params": params}
         served = Venue(None, line)  # type: ignore[arg-type]  # no process
-        self.config = configs.write(folder, served, strategies=[strategy], more=configs.ROOMY)
-        self.process: subprocess.Popen[str] = start("live", self.config, log=self.log)
+        more = f"{configs.ROOMY}{configs.PATIENT_STOP}state_dir = {json.dumps(str(state))}\n"
+        self.config = configs.write(folder, served, strategies=[strategy], more=more)
+        self.process: subprocess.Popen[str] = start(
+            "live", self.config, log=self.log, env={COMPARE_SECS: "1"}
+        )
         wait_for(lambda: bool(self.stops()), f"its stop; see {self.log}")
 
     def stops(self) -> list[JournaledOrder]:
@@ -60,11 +68,16 @@ class Holder:
         assert self.process.wait(PATIENCE_SECS) == Exit.FAILED, self.log.read_text()[-3000:]
         return self.log.read_text()
 
+    def status(self) -> dict[str, dict[str, str]]:
+        """What is wrong, by its code."""
+        asked = command("status", self.config, "--json")
+        return {one["code"]: one for one in json.loads(asked.stdout)["wrong"]}
+
 
 @contextmanager
-def holding(folder: Path, key: str) -> Iterator[Holder]:
+def holding(folder: Path, key: str, state: Path | None = None) -> Iterator[Holder]:
     with hosted.simulated(folder / "keys", OPTIONS[key]) as line:
-        made = Holder(folder, line)
+        made = Holder(folder, line, state or folder / "state")
         try:
             yield made
         finally:
@@ -107,8 +120,10 @@ def _not_clean(run: Holder, code: str) -> None:
 @pytest.mark.parametrize("key", [HELD, AT_VENUE])
 def test_without_its_journal_nothing_is_known(tmp_path: Path, key: str) -> None:
     with holding(tmp_path, key) as run:
+        (stop,) = (one.intent.client_order_id for one in run.stops())
         run.lose()
-        run.ended()
+        _is_told(run, stop)
+        assert ("NO-STOP" in run.status()) is (key != HELD)
         (saved,) = run.journal.parent.glob("*.saved-*")
         _not_known(run, "JOURNAL-SAVED", f"mv {saved} {run.journal}")
         _not_clean(run, "JOURNAL-SAVED")
@@ -118,3 +133,44 @@ def test_without_its_journal_nothing_is_known(tmp_path: Path, key: str) -> None:
         _not_known(run, "JOURNAL-EMPTY", "docs/journal.md")
         _not_clean(run, "JOURNAL-EMPTY")
         assert not run.journal.exists()
+
+
+def _is_told(run: Holder, stop: str) -> None:
+    """By the last words of a run whose journal is dead: what it holds, and what became of its stop.
+
+    One at the venue is cancelled; one that the engine holds stays in the journal.
+    """
+    text = run.ended()
+    assert "TRADING-DEFECT" not in text
+    assert "Traceback" not in text
+    unprotected = f"{run.instrument} (Holding-1), unprotected: {TAKEN}"
+    assert (unprotected in text) is (run.key != HELD), text[-3000:]
+    words = f"the run ends with 1 order ({stop}) held by the engine: nothing fires it while no run"
+    assert (words in text) is (run.key == HELD), text[-3000:]
+    assert "open at the venue" not in text
+
+
+@pytest.mark.parametrize("key", [HELD, AT_VENUE])
+def test_a_full_disk_is_told_as_that_by_whatever_writes_first(
+    tmp_path: Path, disk: Path, key: str
+) -> None:
+    """The comparison of balances, here: nothing else is written while the strategy waits."""
+    with holding(tmp_path, key, disk / "state") as run:
+        (stop,) = (one.intent.client_order_id for one in run.stops())
+        fill(disk)
+        _is_told(run, stop)
+        assert run.log.read_text().splitlines()[-1].startswith("error JRN-WRITE: ")
+
+
+@pytest.mark.parametrize("key", [HELD, AT_VENUE])
+def test_a_fault_s_bare_position_is_named_by_the_status_after_it(tmp_path: Path, key: str) -> None:
+    with holding(tmp_path, key) as run:
+        run.config.with_name("fault").touch()
+        assert run.process.wait(PATIENCE_SECS) == Exit.FAULTED, run.log.read_text()[-3000:]
+        assert "held without its stop at the venue" in run.log.read_text()
+        wrong = run.status()["NO-STOP"]
+        assert wrong["level"] == "bad"
+        assert f"{run.instrument} (Holding-1)" in wrong["text"]
+        killed = command("kill", "all", "--action", "flatten", "--config", str(run.config))
+        assert killed.returncode == Exit.OK, killed.stdout + killed.stderr
+        assert "NO-STOP" not in run.status()

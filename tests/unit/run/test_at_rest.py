@@ -95,8 +95,10 @@ def test_positions_are_marked_as_their_run_was_summed_up(
         path.write_text(json.dumps(change(json.loads(path.read_bytes()))))
     loaded = load(file)
     seen = RiskState(held={PERP: Held(quantity=Decimal(1), mark=Decimal(12), currency="USDT")})
-    file_of = account_files(loaded, "test", paper=mode == "paper").risk
-    RiskStateFile(file_of).write(msgspec.json.encode(seen))
+    files = account_files(loaded, "test", paper=mode == "paper")
+    RiskStateFile(files.risk).write(msgspec.json.encode(seen))
+    if mode == "live":
+        Journal(files.journal, fsync=False, now_ns=time.time_ns).close()
     (found,) = AtRest(loaded, Up(mode=mode)).positions() or ()
     assert found.mark == "12345.67"
     if mode == "live":

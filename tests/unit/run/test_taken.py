@@ -42,6 +42,7 @@ class Bench:
         self.now = 1_000 * SECOND
         self.journal = Journal(path, fsync=False, now_ns=self.tick)
         self.takes_ns: float = math.inf
+        self.unbooked: tuple[str, ...] = ()
         self.silent_ns: float = math.inf
         self._send("buy", Role.ENTRY, Side.BUY)
         fill = VenueFill(
@@ -138,12 +139,21 @@ class Bench:
         self.journal.state("stop", OrderState.HELD)
         assert self.journal.cancel_held("stop", {"code": PASSED, "message": "m"})
 
+    def unjournaled(self) -> None:
+        """The stop of the run has cancelled it past its dead journal."""
+        self.unbooked = ("stop",)
+        self.takes_ns = self.now
+
     def over(self) -> None:
         self.journal.state("stop", OrderState.CANCELED)
 
     def why(self, *, is_here: bool, flattens: bool = True) -> tuple[str, bool]:
         account: Any = SimpleNamespace(
-            venue="OCEANEX", account="main", journal=self.journal, takes_ns=self.takes_ns
+            venue="OCEANEX",
+            account="main",
+            journal=self.journal,
+            takes_ns=self.takes_ns,
+            ended_unjournaled=frozenset(self.unbooked),
         )
         guard = SimpleNamespace(stop=SimpleNamespace(silent_ns=self.silent_ns))
         guards = {"S-1": guard} if is_here else {}
@@ -172,6 +182,7 @@ BY_LIMIT = " to close what it protected, as a loss limit was broken"
         ("page_too", (", as its strategy asked", True), (", as this run asked", False)),
         ("page", (", as the page asked", True), None),
         ("end", (TAKEN, True), None),
+        ("unjournaled", (TAKEN, True), None),
         ("fault", (" as its strategy was stopped for a fault", False), (TAKEN, True)),
         ("limit", (BY_LIMIT, False), None),
         ("cleared", (", as its strategy asked", True), (", as this run asked", False)),
