@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from fairlead.engine.research.columns import Row
+from fairlead.engine.research.events import Pair
 
 ZERO = Decimal(0)
 AT_ONCE = frozenset({"IOC", "FOK"})
@@ -75,6 +76,20 @@ def ended_at(row: Row) -> int:
         return booked
     last: int = max((fill["ts_event"] for fill in row["fills"]), default=-1)
     return min(booked, max(taken, last + 1))
+
+
+def raced(row: Row, pair: Pair, slack_ns: int) -> str | None:
+    """How long after its venue had taken its cancel a live order was executed, which the backtest
+    had ended by then; None: it is not for that."""
+    mine, theirs = pair
+    taken: int | None = row.get("ts_cancelled")
+    if taken is None or mine is None or theirs is None:
+        return None
+    if (mine.what, theirs.what) != ("fill", "ended") or theirs.ts > mine.ts + slack_ns:
+        return None
+    if mine.ts <= taken:
+        return None
+    return f"executed {(mine.ts - taken) / 1e6:.3f} ms after its venue had taken its cancel"
 
 
 def held_other(row: Row, other: Row, rows: Sequence[Row], others: Sequence[Row]) -> Cut | None:

@@ -24,6 +24,7 @@ more than a fee, else its first. It is explained by the first of these that fits
   paper or in the backtest, as they held different ones.
 - `own`: live, it met an order of the run at rest: its venue ended one of both for it, or let them
   trade. In a backtest none of a run's orders meets another, so it took what others had behind.
+- `race`: live, its venue went on executing it after it had taken its cancel, until it ended it.
 - `queue`: a maker's execution at the order's own limit came earlier, later or not at all; one that
   came earlier is there without a queue. None of a paper run, which reckons queues as a backtest of
   the same config does. So may a stop's rest: NautilusTrader calls it a taker's.
@@ -51,7 +52,7 @@ import msgspec
 from fairlead.engine.orders.live import KILL_STRATEGY
 from fairlead.engine.research import merged
 from fairlead.engine.research.columns import NOT_TOLD, Row
-from fairlead.engine.research.cuts import Cut, cuts_of, filled_by
+from fairlead.engine.research.cuts import Cut, cuts_of, filled_by, raced
 from fairlead.engine.research.events import (
     Event,
     Pair,
@@ -67,7 +68,7 @@ ZERO = Decimal(0)
 REFUSAL, FEE, GAP, LATENCY = "refusal", "fee", "gap", "latency"
 EXIT, BOOKING, QUEUE, UNEXPLAINED = "exit", "booking", "queue", "unexplained"
 LIQUIDITY, OWN, KILL, END = "liquidity", "own", "kill", "end"
-ROUNDING = "rounding"
+ROUNDING, RACE = "rounding", "race"
 CLASSES = (
     LATENCY,
     QUEUE,
@@ -79,6 +80,7 @@ CLASSES = (
     BOOKING,
     LIQUIDITY,
     OWN,
+    RACE,
     KILL,
     END,
     UNEXPLAINED,
@@ -229,6 +231,8 @@ def compared(
         met = (own or {}).get(row["client_order_id"])
         if kind == UNEXPLAINED and not why and met is not None and met.explains(pair[1]):
             kind, why = OWN, met.words
+        if kind == UNEXPLAINED and not why and (after := raced(row, pair, slack.ns)):
+            kind, why = RACE, after
         if kind == UNEXPLAINED and not why:
             kind, why = _like_another(row, latencies, as_refused, slack)
         if kind == UNEXPLAINED and not why:

@@ -498,3 +498,21 @@ def test_what_the_backtest_does_not_have_was_refused_or_never_given(
             assert found == [], "refused, by whomever"
         else:
             assert [(one.kind, one.why) for one in found] == [(says, why)]
+
+
+@pytest.mark.parametrize(
+    ("taken", "ended", "says"),
+    [(9, 9, "race"), (11, 11, "unexplained"), (None, 9, "unexplained"), (9, 30, "unexplained")],
+)
+def test_what_filled_after_its_cancel_was_taken_lost_that_race(
+    taken: int | None, ended: int, says: str
+) -> None:
+    """In tens of milliseconds: filled at 10, after its venue had taken the cancel at 9; the replay
+    ended it then. Not of a cancel that was taken later, or where nobody knows when."""
+    unit = SECOND_NS // 100
+    gone = {"status": "CANCELED", "ts_last": BEGIN_NS + 12 * unit}
+    mine = row(fill("1 USDT", "MAKER", BEGIN_NS + 10 * unit), **gone)
+    mine["ts_cancelled"] = None if taken is None else BEGIN_NS + taken * unit
+    theirs = row(status="CANCELED", ts_last=BEGIN_NS + ended * unit)
+    (found,) = differences(mine, theirs, slack_ns=unit)
+    assert found.kind == says
