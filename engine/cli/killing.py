@@ -257,8 +257,11 @@ def _summary(report: VenueReport, since: str) -> str:
         bare = sum(one.is_stop_gone for one in report.stays)
         text += f"; {len(report.stays)} positions stay"
         text += f", {bare} WITHOUT A STOP" if bare else ""
-    if report.first_cancel_ms is not None:
-        text += f"; first cancel {report.first_cancel_ms:.0f} ms after the kill was {since}"
+    first_ms = report.run_first_cancel_ms
+    if first_ms is None:
+        first_ms = report.first_cancel_ms
+    if first_ms is not None:
+        text += f"; first cancel {first_ms:.0f} ms after the kill was {since}"
     return text
 
 

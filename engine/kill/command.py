@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from contextlib import closing
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -25,7 +25,7 @@ from fairlead.engine.kill.sweep import Sweep, SweptOrder
 from fairlead.engine.kill.switch import kill_state
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.lock import holder_of
-from fairlead.engine.orders.model import VenueUnavailable
+from fairlead.engine.orders.model import OrderState, VenueUnavailable
 from fairlead.engine.secrets import SecretError
 
 if TYPE_CHECKING:
@@ -37,12 +37,22 @@ MARGIN_SECS = 0.25  # of the time given: to say what is not proven
 FLATTEN_SHARE = 1 / 3  # of the time given: kept for closing, where cancels need all of the rest
 
 
+class First(NamedTuple):
+    """First cancels: when they were sent, UNIX ns, of how many orders, and which of these (client
+    order ids) the venue did not refuse."""
+
+    ts_ns: int = 0
+    asked: int = 0
+    heeded: Set[str] = frozenset()
+
+
 class VenueReport(msgspec.Struct, kw_only=True):
     """One venue account. `first_cancel_ms` is from the kill in force to the first cancel sent,
     `first_cancel_cpu_ms` this process's own time until then, its start and imports included; None
     where none was sent, or the venue refused all of the first. `unbooked` counts those of the
     orders that are gone at the venue and open in the journal: who holds the account books their
-    ends, a run that is up or the next start. Of the orders the run beside cancelled `by_run`; it
+    ends, a run that is up or the next start. Of the orders the run beside cancelled `by_run`, the
+    first of them after `run_first_cancel_ms`, where that was before this command's; it
     closed `closed_by_run` (bought; sold: negative, base units). `stays`: positions that a kill
     which closes none leaves. `is_journal_gone`: what only a journal knows is not known.
     """
@@ -55,6 +65,7 @@ class VenueReport(msgspec.Struct, kw_only=True):
     is_unreachable: bool = False
     first_cancel_ms: float | None = None
     first_cancel_cpu_ms: float | None = None
+    run_first_cancel_ms: float | None = None
     unbooked: int = 0
     is_journal_gone: bool = False
     by_run: int = 0
@@ -275,7 +286,7 @@ class VenueKill:
         for order in by_run:
             self._told(order)
         self.report.orders = [*self.report.orders, *by_run]
-        self.report.by_run = len(by_run)
+        self.report.by_run = len(by_run) + self._count_first(gone, by_run, since_ns)
         for name, bought in found.closed.items():
             self._tell(f"{name} {closing_words(bought)} by the run itself")
         self.report.closed_by_run = found.closed
@@ -283,6 +294,25 @@ class VenueKill:
             self.report.stays = found.stays
             for one in found.stays:
                 self._tell(str(one))
+
+    def _count_first(
+        self, gone: Mapping[str, OrderState], by_run: Iterable[SweptOrder], since_ns: int
+    ) -> int:
+        """Of what this command saw to, and that is gone: how many the run's own thread cancelled
+        before it, past the loop and the journal."""
+        from fairlead.engine.kill.first import first_of
+
+        booked = {one.client_order_id for one in by_run}
+        path = account_files(self._loaded, self._key).cancels
+        first_ns, asked = first_of(path, {*gone, *booked}, since_ns)
+        if first_ns is None:
+            return 0
+        ms = max((first_ns - self._since_ns) / 1e6, 0.0)
+        own_ms = self.report.first_cancel_ms
+        if own_ms is not None and own_ms <= ms:
+            return 0
+        self.report.run_first_cancel_ms = ms
+        return sum(gone.get(one) is OrderState.CANCELED for one in asked - booked)
 
     def _count_unbooked(self) -> None:
         gone = {order.client_order_id for order in self.report.orders if not order.is_left}
@@ -320,13 +350,13 @@ class VenueKill:
                     )
                 )
 
-    async def first(self) -> int:
-        """Only the first part: cancel by the journal's ids, once. How many were asked for.
+    async def first(self) -> First:
+        """Only the first part: cancel by the journal's ids, once.
 
         Raises VenueUnavailable, FairleadError (the journal's, too), sqlite3.Error, TimeoutError.
         """
         if not self._path.exists():
-            return 0
+            return First()
         journal = Journal.reading(self._path)
         try:
             reached = self._reach(self._loaded, self._key)
@@ -334,7 +364,8 @@ class VenueKill:
                 sweep = self._sweep(reached, journal)
                 sweep.read_journal()
                 async with asyncio.timeout(self._timeout_secs):
-                    return await sweep.cancel()
+                    sent_ns = time.time_ns()
+                    return First(sent_ns, await sweep.cancel(), sweep.heeded)
             finally:
                 await reached.close()
         finally:

@@ -134,7 +134,8 @@ class Sweep:
         self.problem = ""  # why the last look failed, or empty
         self.is_reached = False  # the last look that was over was answered whole
         self._is_looking = False
-        self.is_heeded = False  # a cancel was sent that the venue did not refuse
+        self.is_heeded = False  # a cancel was sent that the venue did not refuse,
+        self.heeded: set[str] = set()  # of these client order ids
 
     # -- what is there -------------------------------------------------------------------------
 
@@ -224,7 +225,9 @@ class Sweep:
             self._cancelled(target, outcome)
 
     def _cancelled(self, target: Target, outcome: CancelOutcome) -> None:
-        self.is_heeded |= not isinstance(outcome, CancelRefused)
+        if not isinstance(outcome, CancelRefused):
+            self.is_heeded = True
+            self.heeded.add(target.ref.client_order_id or "")
         if isinstance(outcome, CancelRefused):
             target.detail = f"{outcome.code}: {outcome.message}"
         elif isinstance(outcome, Unknown):

@@ -14,9 +14,10 @@ import threading
 import time
 from collections.abc import Collection
 
-from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.kill.account import Reach
 from fairlead.engine.kill.command import VenueKill, covered
+from fairlead.engine.kill.first import FirstCancels, FirstWords
 from fairlead.engine.kill.state import ALL, FOLDER, Action, Kill, KillState
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class KillThread:
         self._run_state = run_state
         self._state = KillState(loaded.state_dir / FOLDER)
         self._seen: tuple[Kill, ...] = ()
+        self._words = {key: FirstWords(account_files(loaded, key).cancels) for key in loaded.traded}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="kill", daemon=True)
 
@@ -95,13 +97,15 @@ class KillThread:
             for key in keys
         ]
         done = await asyncio.gather(*(work.first() for work in works), return_exceptions=True)
-        orders, failed = 0, []
+        orders, failed = 0, list[str]()
         for key, came in zip(keys, done, strict=True):
             if isinstance(came, BaseException):
                 failed.append(key)
                 logger.error("%s: the first cancels failed: %s: %s", key, type(came).__name__, came)
-            elif came:
-                orders += came
-                logger.warning("%s: cancels of %d orders went out past the loop", key, came)
+            elif came.asked:
+                orders += came.asked
+                if came.heeded:
+                    self._words[key].add(FirstCancels(came.ts_ns, frozenset(came.heeded)))
+                logger.warning("%s: cancels of %d orders went out past the loop", key, came.asked)
         more = f", and failed at {', '.join(failed)}" if failed else ""
         return f"cancels of {orders} orders went out{more}"

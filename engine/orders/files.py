@@ -15,6 +15,7 @@ from fairlead.engine.files import make_folder
 
 PAPER = "paper"  # stands for the account of a run that sends nothing to a venue
 JOURNAL = ".journal.sqlite"
+CANCELS = ".cancels.json"
 PROBE_BYTES = 64 * 1024
 DISK_LEAST_BYTES = 256 * 1024 * 1024  # of what a day of a recording takes, and a journal
 
@@ -33,6 +34,11 @@ class AccountFiles(msgspec.Struct, frozen=True):
     def risk(self) -> Path:
         """Halt, losses and counters of the risk gate."""
         return self.folder / f"{self.name}.risk.json"
+
+    @property
+    def cancels(self) -> Path:
+        """What the run's own thread cancelled of the last kills."""
+        return self.folder / f"{self.name}{CANCELS}"
 
     @property
     def lock(self) -> Path:

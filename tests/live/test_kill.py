@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from decimal import Decimal
 from typing import Any
@@ -83,6 +84,29 @@ def test_kill_while_a_strategy_blocks_the_loop(live: Run) -> None:
     assert live.end() == Exit.KILLED
     nothing_new(live, kill)  # what the strategy sent right before it blocked stayed here
     assert not live.open()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("live", ["oceanex", "poloniex"], indirect=True)
+def test_the_first_cancel_is_the_runs_own_where_that_came_first(live: Run) -> None:
+    live.start({"goes_on": False, "rests": 5, "block_secs": BLOCK_SECS})
+    live.at_least(5)
+    known = "SELECT count(*) FROM orders WHERE state = 'OPEN'"  # by its id at the venue, too
+    wait_for(lambda: live.journaled(known) == [(5,)], "the answers")
+    live.block()
+    done = command("kill", "strategy", "B-1", "--config", str(live.config))
+    assert done.returncode == Exit.OK, done.stdout + done.stderr
+    assert "cancels of 5 orders went out past the loop" in live.log.read_text()
+    last = done.stdout.splitlines()[-1]
+    assert "; the run itself cancelled 5 of them" in last
+    figure = re.search(r"; first cancel (\d+) ms after the kill was in force", last)
+    assert figure, last
+    assert not live.open()
+    live.release()
+    wait_for(lambda: "kill switch" in live.log.read_text(), "the loop to wake up")
+    again = live.kill("strategy", "B-1")
+    assert again["venues"][0]["run_first_cancel_ms"] is None, "it is the kill before that did it"
+    assert live.end() == Exit.OK
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from fairlead.engine.config.loaded import LoadedConfig, folders_of
 from fairlead.engine.errors import Exit, clear_command
 from fairlead.engine.observe.page.announced import UP
 from fairlead.engine.observe.page.sign import SIGN
-from fairlead.engine.orders.files import unwritable
+from fairlead.engine.orders.files import CANCELS, unwritable
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.journal_reads import REPAIR
 from fairlead.engine.research.places import RUNS
@@ -26,6 +26,7 @@ PRIVATE = (
     "*.journal.sqlite*",
     "*.risk.json",
     "*.clear.json",
+    f"*{CANCELS}",
     f"*{SIGN}",
     f"*{UP}",
     "page*.token",
