@@ -17,6 +17,7 @@ from enum import StrEnum
 import msgspec
 
 from fairlead.engine.orders.approved import Approved, intents_of
+from fairlead.engine.orders.journal_reads import JournalError
 from fairlead.engine.orders.live import STOP_KINDS, LiveOrder, fingerprint, new_order
 from fairlead.engine.orders.model import (
     Capabilities,
@@ -275,7 +276,11 @@ class Held(Part):
             if not fires(order.intent, price[0]):
                 order.is_away = False
             elif order.is_away and self._settings.passed is not Passed.FIRE:
-                self._passed(order, price[0])
+                try:
+                    self._passed(order, price[0])
+                except JournalError as error:  # no defect of the stream that showed the price
+                    self._shared.fail(error)
+                    return
             else:
                 order.is_firing = True
                 self._shared.spawn(self._release(order, *price), "release a held order")

@@ -137,7 +137,11 @@ class Shared:
     def supervise(self, task: asyncio.Task[None]) -> None:
         """A desk task that dies of an exception is a bug or a dead journal: stop the run."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._on_failure(error)
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing more is created; the run is asked to stop."""
+        self._on_failure(error)
 
 
 class Part:

@@ -14,7 +14,7 @@ from fairlead.engine.kill.held import end_held
 from fairlead.engine.kill.sweep import Sweep
 from fairlead.engine.observe.explain import explain
 from fairlead.engine.orders.held import HeldSettings, Passed
-from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.model import (
     Accepted,
     Kind,
@@ -69,6 +69,27 @@ def test_a_level_passed_meanwhile_acts_as_configured(
     assert bench.state() is expected.get(passed, OrderState.HELD)
     assert len(bench.venue.creates) == (passed is Passed.FIRE)
     assert bool(bench.halts) == (passed is Passed.ASK)
+
+
+@pytest.mark.parametrize("passed", [Passed.CANCEL, Passed.ASK])
+def test_a_level_passed_meanwhile_that_no_journal_takes_ends_the_run(
+    make: Callable[..., HeldBench], monkeypatch: pytest.MonkeyPatch, passed: Passed
+) -> None:
+    """It is no defect of the stream that shows the price."""
+    bench = make(HeldSettings(passed=passed))
+    bench.run(bench.desk.submit(approved(stop())))
+    bench.restart()
+
+    def full(_: object) -> None:
+        raise JournalError("JRN-WRITE", "the disk is full")
+
+    async def after() -> None:
+        bench.desk.adopt_journal()
+        monkeypatch.setattr(bench.desk.journal, "finding", full)
+        await bench.at("99", "100")
+
+    bench.run(after())
+    assert isinstance(bench.desk.failure, JournalError)
 
 
 def test_a_level_reached_after_the_first_look_was_not_passed_meanwhile(
