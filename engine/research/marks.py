@@ -196,7 +196,8 @@ class MarksActor(DataActor):
     _ids: Mapping[str, InstrumentId]
     _clock: Any = None
     _prices: Any = None  # the cache
-    _alarms: set[int]
+    _alarms: set[int]  # moments to look at
+    _later: tuple[deque[int], ...]  # of them, by horizon; an alarm is set for the first of each
     _edges: deque[int]  # ends of parts that are to come
 
     def watch(self, marks: Marks, instruments: Iterable[str], span_ns: tuple[int, int]) -> None:
@@ -205,6 +206,7 @@ class MarksActor(DataActor):
         DataActor's own constructor takes nothing but its config.
         """
         self._marks, self._span_ns, self._alarms = marks, span_ns, set()
+        self._later = tuple(deque() for _ in HORIZONS_SECS)
         self._ids = {name: InstrumentId.from_str(name) for name in instruments}
 
     def on_start(self) -> None:
@@ -222,16 +224,32 @@ class MarksActor(DataActor):
     def filled(self, fill: Any) -> None:
         """As its strategy is told of it."""
         self._marks.filled(fill)
-        for due in (fill.ts_event + secs * SECOND_NS for secs in HORIZONS_SECS):
-            if due not in self._alarms:  # parts of an order are filled together
-                self._alarms.add(due)
-                self._clock.set_time_alert_ns(f"marks-{due}", due + 1, self._due)
+        for secs, later in zip(HORIZONS_SECS, self._later, strict=True):
+            due = fill.ts_event + secs * SECOND_NS
+            if due in self._alarms:  # parts of an order are filled together
+                continue
+            self._alarms.add(due)
+            if later and due > later[-1]:  # NautilusTrader looks at all that are set, at each event
+                later.append(due)
+                continue
+            if not later:
+                later.append(due)
+            self._set_alarm(due)
+
+    def _set_alarm(self, due: int) -> None:
+        self._clock.set_time_alert_ns(f"marks-{due}", due + 1, self._due)
 
     def on_stop(self) -> None:
         self._marks.look(self._prices, self._ids, self._clock.timestamp_ns(), is_last=True)
 
     def _due(self, event: Any) -> None:
-        self._alarms.discard(self._clock.timestamp_ns() - 1)
+        at_ns = self._clock.timestamp_ns() - 1
+        self._alarms.discard(at_ns)
+        for later in self._later:
+            if later and later[0] == at_ns:
+                later.popleft()
+                if later:
+                    self._set_alarm(later[0])
         self._at(event)
 
     def _await_edge(self) -> None:
