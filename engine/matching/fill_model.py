@@ -99,6 +99,7 @@ class _Line:
         self.tape: Tape | None = None
         self.at = 0  # of the tape's events, the first that is not applied
         self.seen: dict[str, int] = {}  # events of open orders, by client order id
+        self.known: set[str] = set()  # client order ids of orders whose kind the matching knows
         self.answered: dict[str, int] = {}  # and what of the changes that were asked for
 
 
@@ -162,7 +163,7 @@ class MarketFills(FillModel):
         Raises _NotNow.
         """
         line = self._lines.get(instrument.id)
-        if line is None or self._asked(order) is None:
+        if line is None or not self._is_known(line, order):
             return None
         try:
             is_shown = instrument.id in self.shown and best_bid and best_ask
@@ -206,8 +207,10 @@ class MarketFills(FillModel):
 
     def _arrive(self, line: _Line, order: Any) -> None:
         """It comes now, or goes on: the exchange filled less of it than it was told to."""
-        new, left = self._asked(order), order.leaves_qty.as_decimal()
-        if new is not None and left > 0 and not line.shadow.has_due(new.id):
+        left = order.leaves_qty.as_decimal()
+        if left <= 0 or line.shadow.has_due(str(order.client_order_id)):
+            return
+        if (new := self._asked(order)) is not None:
             now = self._closing.clock.timestamp_ns()
             line.shadow.commanded_ns = now
             line.shadow.accept(msgspec.structs.replace(new, quantity=left), now)
@@ -318,6 +321,7 @@ class MarketFills(FillModel):
             if order is not None and order.is_closed:
                 del line.seen[order_id]
                 line.answered.pop(order_id, None)
+                line.known.discard(order_id)
                 found.append(_change(order, order.ts_last, shadow.drop, order_id))
         return found
 
@@ -347,6 +351,16 @@ class MarketFills(FillModel):
                 line.answered[order_id] = at + 1
                 return change[2]
         return None
+
+    def _is_known(self, line: _Line, order: Any) -> bool:
+        """Whether the matching knows its kind, which no change of it changes."""
+        order_id = str(order.client_order_id)
+        if order_id in line.known:
+            return True
+        if self._asked(order) is None:
+            return False
+        line.known.add(order_id)
+        return True
 
     def _asked(self, order: Any) -> NewOrder | None:
         """What it asks for; None: the matching does not know its kind, and the gate lets it through
