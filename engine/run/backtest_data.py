@@ -36,8 +36,10 @@ from fairlead.engine.recording.catalog import CatalogEmpty, NoDataInRange, open_
 from fairlead.engine.recording.parquet_rows import ParquetFault
 
 NAMED_MAX = 8  # instruments named in an error
-REPLAY_WINDOW_NS = 60_000_000_000
 SECOND_NS = 1_000_000_000
+REPLAY_WINDOW_NS = 60 * SECOND_NS  # read at once to rebuild a book; wider where the data is quiet,
+REPLAY_WINDOW_MAX_NS = 3600 * SECOND_NS  # as a query costs 2 ms, however little it finds
+REPLAY_QUIET_ROWS = 10_000
 TAIL_NS = 10 * SECOND_NS  # first look for the end of the last whole book update; then further back
 
 _ALWAYS = (
@@ -352,10 +354,14 @@ def book_at(
     if window is None or window == start_ns:
         return []
     book = OrderBook(instrument_id, BookType.L2_MBP)
+    width = REPLAY_WINDOW_NS
     while window < start_ns:
-        end = min(window + REPLAY_WINDOW_NS, start_ns)
-        for delta in catalog.query_order_book_deltas([name], start=window, end=end - 1):
+        end = min(window + width, start_ns)
+        deltas = catalog.query_order_book_deltas([name], start=window, end=end - 1)
+        for delta in deltas:
             book.apply_delta(delta)
+        is_quiet = len(deltas) < REPLAY_QUIET_ROWS
+        width = min(2 * width, REPLAY_WINDOW_MAX_NS) if is_quiet else REPLAY_WINDOW_NS
         window = end
     return _snapshot(book, start_ns - 1)
 

@@ -323,6 +323,22 @@ def test_start_inside_gets_the_whole_book(tmp_path: Path, catalog: Path) -> None
     assert result.summary.start_ns == start
 
 
+def test_start_long_after_the_last_row_asks_the_catalog_seldom(catalog: Path) -> None:
+    store, asked = ParquetDataCatalog(str(catalog)), []
+
+    def query(*args: Any, **of: Any) -> Any:
+        asked.append(of)
+        return store.query_order_book_deltas(*args, **of)
+
+    day = 86_400 * SECOND_NS
+    far: Any = SimpleNamespace(get_intervals=store.get_intervals, query_order_book_deltas=query)
+    (first, *snapshot) = book_at(far, perpetual(PERP).id, START_NS + 10 * day)
+    assert len(asked) < 300  # 14,400 of a minute each
+    near = book_at(store, perpetual(PERP).id, START_NS + 3600 * SECOND_NS)
+    assert [one.order for one in snapshot] == [one.order for one in near[1:]]
+    assert first.ts_init == START_NS + 10 * day - 1
+
+
 def test_start_at_the_snapshot_needs_no_other(catalog: Path) -> None:
     store = ParquetDataCatalog(str(catalog))
     assert book_at(store, perpetual(PERP).id, START_NS) == []
