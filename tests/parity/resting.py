@@ -136,7 +136,8 @@ class Resting:
         assert place.ahead is not None
         ts, ahead = event.ts, place.ahead
         place.ahead = min(ahead, self._shown(place))
-        if place.ahead < ahead and event.kind in ("levels", "quote"):
+        is_told_of_it = place.start < ts  # what it came with may have been told before it came
+        if is_told_of_it and place.ahead < ahead and event.kind in ("levels", "quote"):
             place.gone.append((ts, ahead - place.ahead))
         for offer in self._market.crossing(place.side, place.price):
             came = _Came(offer.told, place.side, offer.price)
