@@ -230,9 +230,16 @@ class _Judge:
                 continue  # see _missed: what stood when it fired must have been taken
             elif not fill.is_maker or order.kind == "MARKET" or order.tif in ("IOC", "FOK"):
                 arrived = [order.due, *(terms.ts for terms in order.terms[1:])]
+                arrived += self._cleared(order)
                 since = min(abs(fill.ts - one) for one in arrived)
                 if since > MS_NS + slack and fill.ts <= self.end:
                     self._say("late", *where, f"{since} ns after it could be; due {order.due}")
+
+    def _cleared(self, order: Order) -> list[int]:
+        """When an exit may have come that waited, as own orders were in its way: it is looked at
+        again as one ends."""
+        others = (one for one in self.orders if order.reduce_only and one is not order)
+        return [one.ended + self.rules.latency_ns for one in others if one.ended >= order.sent]
 
     def _bounds(self, order: Order) -> None:
         """Its own words: its limit and its quantity."""
