@@ -13,7 +13,7 @@ from fairlead.engine.cli.asking import (
     show_rows,
 )
 
-COLUMNS = ("instrument", "strategy", ">engine", ">journal", ">venue", ">avg price", ">mark")
+COLUMNS = ("instrument", "strategy", ">engine", ">journal", ">venue", "of", ">avg price", ">mark")
 
 
 def command(
@@ -33,9 +33,10 @@ def command(
     rows: list[tuple[object, ...]] = []
     for one in found:
         name = f"{one.instrument}{' APART' if one.is_apart else ''}"
-        rows.append((name, "", one.engine, one.journal, one.venue, "", one.mark, one.worth))
+        counts = (one.engine, one.journal, one.venue, one.unit)
+        rows.append((name, "", *counts, "", one.mark, one.worth))
         rows += [
-            ("", part.strategy, part.engine, part.journal, "", part.avg_price)
+            ("", part.strategy, part.engine, part.journal, "", "", part.avg_price)
             for part in one.strategies
         ]
     show_rows((*COLUMNS, ">worth"), rows, "nothing is held")

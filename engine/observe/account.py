@@ -27,6 +27,11 @@ MONEY_DECIMALS = 12
 UNIT_DECIMALS = 18  # of an inverse contract's worth, a periodic decimal: its sums are exact again
 
 
+def unit_of(contract: str, base: str) -> str:
+    """What quantities count: contracts, with what one is; base units where `contract` is empty."""
+    return f"contracts of {contract}" if contract else base
+
+
 class InstrumentSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One instrument's trading. Money is in `quote`, positions in base units, or in contracts.
 
@@ -70,7 +75,7 @@ class InstrumentSummary(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def unit(self) -> str:
         """What quantities and positions count."""
-        return f"contracts of {self.contract}" if self.contract else self.base
+        return unit_of(self.contract, self.base)
 
 
 class StrategySummary(InstrumentSummary, frozen=True, kw_only=True):

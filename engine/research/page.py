@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from fairlead.engine.observe.account import unit_of as unit_counted
 from fairlead.engine.observe.arrivals import Arrivals
 from fairlead.engine.research import pictures
 from fairlead.engine.research.columns import HORIZONS_SECS
@@ -336,8 +337,7 @@ def _mark_out(found: dict[str, Any]) -> str:
 
 def unit_of(one: dict[str, Any]) -> str:
     """What a summary's row counts positions in; older runs tell no contract."""
-    contract = one.get("contract")
-    return f"contracts of {contract}" if contract else str(one["base"])
+    return unit_counted(one.get("contract", ""), one["base"])
 
 
 def _has_mark_outs(told: dict[str, Any]) -> bool:

@@ -114,18 +114,29 @@ class AtRest:
             for one in journal.positions():
                 held[one.instrument].append(one)
         seen = {name: one for state in self._risk.values() for name, one in state.held.items()}
-        marks = {name: one.mark for name, one in seen.items()} | self._last_marks()
+        last = self._last_summed()
+        marks = {name: one.mark for name, one in seen.items()}
+        if not self.pid and self.killed is None:
+            marks |= {name: one.mark for name, one in last.items() if one.mark is not None}
+        units = {name: one.unit for name, one in last.items()}
         names = dict.fromkeys((*self.loaded.config.instruments, *held))
         return [
-            _position(name, held[name], marks.get(name), seen.get(name), is_real=self._is_real)
+            _position(
+                name,
+                held[name],
+                marks.get(name),
+                seen.get(name),
+                units.get(name, ""),
+                is_real=self._is_real,
+            )
             for name in names
         ]
 
-    def _last_marks(self) -> dict[str, Decimal]:
-        if self.pid or self.killed is not None or self._last is None:
+    def _last_summed(self) -> dict[str, at_rest_paper.Summed]:
+        if self._last is None:
             return {}
         try:
-            return at_rest_paper.marks_of(self._last)
+            return at_rest_paper.summed_of(self._last)
         except FairleadError:  # `fairlead runs show` tells of damage
             return {}
 
@@ -477,17 +488,24 @@ def of_fill(client_order_id: str, strategy: str, fill: VenueFill) -> told.FillTo
 
 
 def _position(
-    name: str, parts: list[Position], mark: Decimal | None, held: Held | None, *, is_real: bool
+    name: str,
+    parts: list[Position],
+    mark: Decimal | None,
+    held: Held | None,
+    unit: str,
+    *,
+    is_real: bool,
 ) -> told.PositionTold:
     """`base` is empty: only a venue tells it. A paper run has no journal."""
     kept = sum((one.quantity for one in parts), Decimal(0))
     worth = None
     if held is not None and mark is not None and is_real:
-        worth = kept * unit_worth(held.multiplier, mark, inverse=held.inverse)
+        worth = kept * abs(unit_worth(held.multiplier, mark, inverse=held.inverse))
     return told.PositionTold(
         instrument=name,
         base="",
         quote="" if held is None else held.currency,
+        unit=unit,
         engine=None,
         journal=plain(kept) if is_real else None,
         venue=None,

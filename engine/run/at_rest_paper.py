@@ -7,6 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.observe.account import unit_of
 from fairlead.engine.observe.assumptions import plain
 from fairlead.engine.observe.backtest_story import SUMMARY_FILE
 from fairlead.engine.observe.page import told
@@ -38,13 +39,21 @@ class _Position(msgspec.Struct, frozen=True):
     average: Decimal
 
 
-class _Marked(msgspec.Struct, frozen=True):
+class Summed(msgspec.Struct, frozen=True):
+    """An instrument of a run's summary; older runs tell no contract."""
+
     instrument: str
     mark: Decimal | None
+    base: str = ""
+    contract: str = ""
+
+    @property
+    def unit(self) -> str:
+        return unit_of(self.contract, self.base)
 
 
 class _Summary(msgspec.Struct, frozen=True):
-    instruments: list[_Marked]
+    instruments: list[Summed]
 
 
 def fills(run: Run, most: int) -> list[told.FillTold]:
@@ -72,21 +81,23 @@ def positions(run: Run, instruments: tuple[str, ...]) -> list[told.PositionTold]
 
     Raises FairleadError `RUN-DAMAGED`.
     """
-    marks = marks_of(run)
+    summed = summed_of(run)
     ends = {(one.instrument, one.strategy): one for one in _rows(run, "positions", _Position)}
     held = dict.fromkeys((*instruments, *(name for name, _ in ends)))
+    parts = sorted(ends.items())
     return [
-        _position(name, [one for (of, _), one in sorted(ends.items()) if of == name], marks)
+        _position(name, [one for (of, _), one in parts if of == name], summed.get(name))
         for name in held
     ]
 
 
-def _position(name: str, parts: list[_Position], marks: dict[str, Decimal]) -> told.PositionTold:
-    mark = marks.get(name)
+def _position(name: str, parts: list[_Position], summed: Summed | None) -> told.PositionTold:
+    mark = None if summed is None else summed.mark
     return told.PositionTold(
         instrument=name,
         base="",
         quote="",
+        unit="" if summed is None else summed.unit,
         engine=plain(sum((one.position for one in parts), Decimal(0))),
         journal=None,
         venue=None,
@@ -106,14 +117,14 @@ def _position(name: str, parts: list[_Position], marks: dict[str, Decimal]) -> t
     )
 
 
-def marks_of(run: Run) -> dict[str, Decimal]:
-    """By which a run of any mode was summed up. Raises FairleadError `RUN-DAMAGED`."""
+def summed_of(run: Run) -> dict[str, Summed]:
+    """How a run of any mode was summed up, by instrument. Raises FairleadError `RUN-DAMAGED`."""
     try:
         summed = msgspec.convert(run.summary, _Summary)
     except msgspec.ValidationError as error:
         where = f"{run.folder}/{SUMMARY_FILE}"
         raise FairleadError("RUN-DAMAGED", f"{where}: {error}", int(Exit.BAD_DATA)) from error
-    return {one.instrument: one.mark for one in summed.instruments if one.mark is not None}
+    return {one.instrument: one for one in summed.instruments}
 
 
 def _rows[T](run: Run, name: str, kind: type[T]) -> list[T]:

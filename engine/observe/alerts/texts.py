@@ -92,7 +92,7 @@ def positions(sources: Sources) -> str:
     RuntimeError where NautilusTrader lends its cache."""
     lines = []
     for name, one in rows.positions(sources):
-        seen = f"{name}: {one.engine} {one.base}"
+        seen = f"{name}: {one.engine} {one.unit}"
         if one.journal is not None:
             seen += f", journal {one.journal}"
         if one.venue is not None:

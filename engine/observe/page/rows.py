@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nautilus_trader.model import InstrumentId, Venue
 
 from fairlead.engine.guard.run_state import DenialRecord
-from fairlead.engine.observe.account import Account
+from fairlead.engine.observe.account import Account, unit_of
 from fairlead.engine.observe.assumptions import plain
 from fairlead.engine.observe.page import told
 from fairlead.engine.observe.summary import mark_price
@@ -192,7 +192,8 @@ def _position(
     base = instrument.base_currency.code
     held = sum(engine.values(), ZERO)
     mark = mark_price(sources.cache, instrument.id)
-    worth = None if mark is None else Account(instrument).value(held, mark)
+    account = Account(instrument)
+    worth = None if mark is None else account.value(held, mark)
     parts = [
         told.PartTold(
             strategy=name,
@@ -208,6 +209,7 @@ def _position(
         instrument=str(instrument.id),
         base=base,
         quote=getattr(instrument, "settlement_currency", instrument.quote_currency).code,
+        unit=unit_of(account.contract, base),
         engine=plain(held),
         journal=plain(kept) if sources.is_real else None,
         venue=_balance(sources.cache, instrument.id.venue, base),

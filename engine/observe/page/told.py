@@ -201,6 +201,7 @@ class PartTold(Told, frozen=True, kw_only=True):
 class PositionTold(Told, frozen=True, kw_only=True):
     """A position as the engine counts it, the journal adds it up, and the venue tells it.
 
+    Quantities count `unit`: `base`, or contracts with what one is (empty: no file tells it).
     `venue` is the account's balance of `base` on a cash account: it holds what was there before,
     too. None: not told (no engine is up, no journal on paper, no such balance on margin).
     `is_apart`: engine and journal differ by an increment or more, of a strategy or in all, beyond
@@ -210,6 +211,7 @@ class PositionTold(Told, frozen=True, kw_only=True):
     instrument: str
     base: str
     quote: str
+    unit: str
     engine: str | None
     journal: str | None
     venue: str | None

@@ -8,8 +8,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from nautilus_trader.model import InstrumentId
 
 from fairlead.engine.observe.account import Account, Books
+from fairlead.engine.observe.alerts import texts
+from fairlead.engine.observe.page import rows
 from fairlead.engine.observe.summary import unvalued
 from fairlead.engine.research import numbers, page
 from fairlead.engine.research.marks import Marks, Top
@@ -77,6 +80,27 @@ def test_contracts_are_not_told_as_coins(is_inverse: bool, multiplier: str, unit
     told = Account(contract).summary(None)
     assert told.unit == unit
     assert page.unit_of(msgspec.to_builtins(told)) == unit
+
+
+def test_a_position_that_runs_is_told_in_contracts() -> None:
+    """On the page, by `positions` and by the bot: it was "-328 BTC"."""
+    contract = coin()
+    contract.id = InstrumentId.from_str(COIN)
+    nothing = dict.fromkeys(("top_of_book", "quote", "trade"), lambda _: None)
+    sources: Any = SimpleNamespace(
+        gate=SimpleNamespace(
+            ledger=SimpleNamespace(by_strategy={("I-006", COIN): D(-328)}),
+        ),
+        cache=SimpleNamespace(
+            instrument=lambda _: contract, account_for_venue=lambda _: None, **nothing
+        ),
+        accounts=[],
+        is_real=False,
+        loaded=SimpleNamespace(config=SimpleNamespace(instruments=())),
+    )
+    ((_, told),) = rows.positions(sources)
+    assert (told.engine, told.unit) == ("-328", "contracts of 100 USD")
+    assert texts.positions(sources) == f"{COIN}: -328 contracts of 100 USD"
 
 
 def test_a_short_wins_what_its_contracts_are_worth_more() -> None:

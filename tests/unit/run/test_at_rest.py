@@ -73,6 +73,7 @@ def test_the_positions_are_those_of_its_end(config: Path) -> None:
     for one in Run.at(kept(config)).rows("fills"):
         held[one["strategy"]] += Decimal(one["moved"])
     (found,), _ = asked(config, "positions")
+    assert found["unit"] == "BTC"
     assert Decimal(found["engine"]) == sum(held.values())
     parts = {one["strategy"]: Decimal(one["engine"]) for one in found["strategies"]}
     assert parts == {name: moved for name, moved in held.items() if moved}
@@ -127,6 +128,31 @@ def executed(journal: Journal, count: int) -> None:
             fee_currency="USDT",
         )
         assert journal.fill(ordered, execution, Decimal(0))
+
+
+@pytest.mark.parametrize("is_inverse", [False, True])
+def test_a_long_position_is_worth_something_whatever_the_contract(
+    config: Path, tmp_path: Path, is_inverse: bool
+) -> None:
+    """Of an inverse contract what a unit wins falls with 1/price: that is not what it is worth."""
+    file = tmp_path / config.name
+    shutil.copytree(config.parent, tmp_path, dirs_exist_ok=True)
+    loaded = load(file)
+    files = account_files(loaded, "test")
+    seen = Held(
+        quantity=Decimal(1),
+        mark=Decimal(50_000),
+        currency="BTC",
+        multiplier=Decimal(100),
+        inverse=is_inverse,
+    )
+    RiskStateFile(files.risk).write(msgspec.json.encode(RiskState(held={PERP: seen})))
+    with closing(Journal(files.journal, fsync=False, now_ns=lambda: 1)) as journal:
+        executed(journal, 1)
+        (kept_one,) = journal.positions()
+    (found,) = AtRest(loaded, Up(mode="live")).positions() or ()
+    worth = Decimal(100) / 50_000 if is_inverse else Decimal(100) * 50_000
+    assert Decimal(found.worth or 0) == kept_one.quantity * worth
 
 
 @pytest.mark.parametrize("is_killed", [False, True])
