@@ -80,14 +80,15 @@ def ended_at(row: Row) -> int:
 
 def raced(row: Row, pair: Pair, slack_ns: int) -> str | None:
     """How long after its venue had taken its cancel a live order was executed, which the backtest
-    had ended by then; None: it is not for that."""
+    ended by that cancel without it: its own comes right after the execution, whose trade the data
+    may have later. None: it is not for that."""
     mine, theirs = pair
     taken: int | None = row.get("ts_cancelled")
     if taken is None or mine is None or theirs is None:
         return None
     if (mine.what, theirs.what) != ("fill", "ended") or theirs.ts > mine.ts + slack_ns:
         return None
-    if mine.ts <= taken:
+    if mine.ts <= taken or theirs.ts < taken - GIVEN_NS:
         return None
     return f"executed {(mine.ts - taken) / 1e6:.3f} ms after its venue had taken its cancel"
 

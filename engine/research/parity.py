@@ -24,10 +24,10 @@ more than a fee, else its first. It is explained by the first of these that fits
   paper or in the backtest, as they held different ones.
 - `own`: live, it met an order of the run at rest: its venue ended one of both for it, or let them
   trade. In a backtest none of a run's orders meets another, so it took what others had behind.
-- `race`: live, its venue went on executing it after it had taken its cancel, until it ended it.
 - `queue`: a maker's execution at the order's own limit came earlier, later or not at all; one that
   came earlier is there without a queue. None of a paper run, which reckons queues as a backtest of
   the same config does. So may a stop's rest: NautilusTrader calls it a taker's.
+- `race`: live, its venue went on executing it after it had taken its cancel, until it ended it.
 - `booking`: the matching decided on the same, then; the backtest books it later, as NautilusTrader
   asks about a resting order at the next event that reaches it, or never, as it ended before.
 - `liquidity`: a live order took behind a trade that the book did not show yet, at that trade's
@@ -231,8 +231,6 @@ def compared(
         met = (own or {}).get(row["client_order_id"])
         if kind == UNEXPLAINED and not why and met is not None and met.explains(pair[1]):
             kind, why = OWN, met.words
-        if kind == UNEXPLAINED and not why and (after := raced(row, pair, slack.ns)):
-            kind, why = RACE, after
         if kind == UNEXPLAINED and not why:
             kind, why = _like_another(row, latencies, as_refused, slack)
         if kind == UNEXPLAINED and not why:
@@ -564,7 +562,8 @@ def _queued(
     known = None if queueless is None else queueless.rows.get(row["client_order_id"])
     if known is not None and filled_by(known, mine.ts + slack.ns) >= filled_by(row, mine.ts):
         return QUEUE, "shorter than what was displayed"
-    return UNEXPLAINED, "not even without a queue"
+    after = raced(row, pair, slack.ns)
+    return (RACE, after) if after else (UNEXPLAINED, "not even without a queue")
 
 
 def event_count(rows: Iterable[Row]) -> int:

@@ -502,7 +502,13 @@ def test_what_the_backtest_does_not_have_was_refused_or_never_given(
 
 @pytest.mark.parametrize(
     ("taken", "ended", "says"),
-    [(9, 9, "race"), (11, 11, "unexplained"), (None, 9, "unexplained"), (9, 30, "unexplained")],
+    [
+        (9, 9, "race"),
+        (9, 2, "unexplained"),
+        (11, 11, "unexplained"),
+        (None, 9, "unexplained"),
+        (9, 30, "unexplained"),
+    ],
 )
 def test_what_filled_after_its_cancel_was_taken_lost_that_race(
     taken: int | None, ended: int, says: str
@@ -516,3 +522,15 @@ def test_what_filled_after_its_cancel_was_taken_lost_that_race(
     theirs = row(status="CANCELED", ts_last=BEGIN_NS + ended * unit)
     (found,) = differences(mine, theirs, slack_ns=unit)
     assert found.kind == says
+
+
+def test_what_a_shorter_queue_gives_lost_no_race() -> None:
+    """The replay's cancel comes after the execution: what it lacks there is its place in the
+    queue."""
+    gone = {"status": "CANCELED", "ts_last": BEGIN_NS + 12}
+    mine = row(fill("1 USDT", "MAKER", BEGIN_NS + 10), **gone) | {"ts_cancelled": BEGIN_NS + 9}
+    theirs = row(status="CANCELED", ts_last=BEGIN_NS + 11)
+    without = row(fill("1 USDT", "MAKER", BEGIN_NS + 9))
+    shorter = Variant(words="without a queue", rows={"O-1": without})
+    (found,) = compared([mine], {"O-1": theirs}, lacking=(), queueless=shorter, slack_ns=1)
+    assert found.kind == "queue"
