@@ -7,6 +7,7 @@ run is a look at what waits; a strategy that is silenced has nothing sent any mo
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -35,7 +36,7 @@ class Waiting(msgspec.Struct):
         return [str(order.client_order_id) for order in self.orders]
 
 
-class Parked:
+class Parked(ABC):
     """`code` and `withdrawn` are what a strategy is told that cancels one of them."""
 
     what: ClassVar[str]
@@ -134,13 +135,13 @@ class Parked:
             if self._waiting.get(name) is waiting:
                 self._next(name, waiting)
 
+    @abstractmethod
     def _heard(self, name: str, waiting: Waiting, event: Any) -> None:
         """Note what an event says of one that waits; nothing is done yet."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _next(self, name: str, waiting: Waiting) -> None:
         """Do what is next for it."""
-        raise NotImplementedError
 
 
 def _names(side: Any, of: Any) -> bool:

@@ -30,6 +30,15 @@ def nothing_new(run: Run, kill: dict[str, Any]) -> None:
     assert not late, f"created after the kill: {late}"
 
 
+def blocked_with_orders(live: Run) -> None:
+    """Five orders rest, the journal has the venue's ids of all, and the loop stands still."""
+    live.start({"goes_on": False, "rests": 5, "block_secs": BLOCK_SECS})
+    live.at_least(5)
+    known = "SELECT count(*) FROM orders WHERE state = 'OPEN'"
+    wait_for(lambda: live.journaled(known) == [(5,)], "the answers")
+    live.block()
+
+
 @pytest.mark.slow
 def test_kill_of_a_burst_holds_until_a_person_clears_it(live: Run) -> None:
     live.start({"every_ms": 10})
@@ -89,11 +98,7 @@ def test_kill_while_a_strategy_blocks_the_loop(live: Run) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("live", ["oceanex", "poloniex"], indirect=True)
 def test_the_first_cancel_is_the_runs_own_where_that_came_first(live: Run) -> None:
-    live.start({"goes_on": False, "rests": 5, "block_secs": BLOCK_SECS})
-    live.at_least(5)
-    known = "SELECT count(*) FROM orders WHERE state = 'OPEN'"  # by its id at the venue, too
-    wait_for(lambda: live.journaled(known) == [(5,)], "the answers")
-    live.block()
+    blocked_with_orders(live)
     done = command("kill", "strategy", "B-1", "--config", str(live.config))
     assert done.returncode == Exit.OK, done.stdout + done.stderr
     assert "cancels of 5 orders went out past the loop" in live.log.read_text()
@@ -177,11 +182,7 @@ def test_a_strategy_is_killed_alone_and_an_account_whole(live: Run) -> None:
 
 @pytest.mark.slow
 def test_a_signal_kills_while_the_loop_is_blocked(live: Run) -> None:
-    live.start({"goes_on": False, "rests": 5, "block_secs": BLOCK_SECS})
-    live.at_least(5)
-    known = "SELECT count(*) FROM orders WHERE state = 'OPEN'"  # by its id at the venue, too
-    wait_for(lambda: live.journaled(known) == [(5,)], "the answers")
-    live.block()
+    blocked_with_orders(live)
     assert live.process is not None
     live.process.send_signal(signal.SIGUSR1)
     wait_for((live.state / "all.json").exists, "the durable state")

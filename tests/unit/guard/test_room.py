@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from nautilus_trader.model import BookType, OrderSide, StrategyId
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from fairlead.engine.config.model import Risk
 from fairlead.engine.guard.strategy import GuardedStrategy, guard
-from fairlead.engine.orders.model import Capabilities, Kind, Tif, room_of
+from fairlead.engine.orders.model import room_of
 from fairlead.engine.risk.gate import RiskGate
+from tests.unit.brackets.test_whole import ABLE as WHOLE
 from tests.unit.nautilus_harness import IID, MODES, Run, backtest, px, qty, strategy_config
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 FLAT = [100.0] * 25
-ABLE = Capabilities(
-    kinds=frozenset({Kind.LIMIT, Kind.MARKET, Kind.STOP_LIMIT}),
-    time_in_force=frozenset({Tif.GTC}),
-    bracket_targets=25,
-    clears=True,
-    cancels=False,
-)
+ABLE = msgspec.structs.replace(WHOLE, clears=True)
 EXITS = [("SELL", "LIMIT", "CANCELED")] * 2 + [("SELL", "STOP_LIMIT", "CANCELED")]
 
 
