@@ -86,6 +86,9 @@ class Judge(Bench):
     # -- the queue, by the judge's own count ----------------------------------------------------
 
     def _shown_at(self, side: Side, price: Decimal) -> Decimal | None:
+        others = self.shown[_sides(side)]
+        if any(other <= price if side is BUY else other >= price for other in others):
+            return ZERO  # else the other side could not stand there
         levels = self.shown[side]
         if not levels or (price < min(levels) if side is BUY else price > max(levels)):
             return None
